@@ -1,0 +1,148 @@
+import type { AlertName } from "./alert.ts";
+
+/**
+ * Whose fault it is, in five classes: the peer broke a rule (ProtocolError), the peer told us so (PeerAlert),
+ * we do not trust it (TrustError), the caller misused us (UsageError), a key source failed (KeySourceError).
+ * `code` is stable and meant for programs; the message is for people and may change.
+ */
+export abstract class QkdTlsError<Code extends string = string> extends Error {
+  readonly code: Code;
+
+  constructor(code: Code, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+    this.name = new.target.name;
+  }
+}
+
+export type ProtocolErrorCode =
+  | "ERR_TLS_DECODE"
+  | "ERR_TLS_UNEXPECTED_MESSAGE"
+  | "ERR_TLS_ILLEGAL_PARAMETER"
+  | "ERR_TLS_MISSING_EXTENSION"
+  | "ERR_TLS_UNSUPPORTED_EXTENSION"
+  | "ERR_TLS_BAD_RECORD_MAC"
+  | "ERR_TLS_RECORD_OVERFLOW"
+  | "ERR_TLS_DECRYPT"
+  | "ERR_TLS_VERSION"
+  | "ERR_TLS_NO_COMMON_PARAMETERS"
+  | "ERR_TLS_NO_ALPN"
+  | "ERR_TLS_UNRECOGNIZED_NAME"
+  | "ERR_TLS_LIMIT"
+  | "ERR_TLS_TIMEOUT"
+  | "ERR_TLS_TRUNCATED"
+  | "ERR_TLS_INTERNAL";
+
+/** The peer (or the network) broke a rule of the protocol. `alert` is what we send it, once. */
+export class ProtocolError extends QkdTlsError<ProtocolErrorCode> {
+  readonly alert: AlertName;
+
+  constructor(code: ProtocolErrorCode, alert: AlertName, message: string, options?: { cause?: unknown }) {
+    super(code, message, options);
+    this.alert = alert;
+  }
+}
+
+/** The peer ended the connection with a fatal alert. `alert` is its name, or its number in words. */
+export class PeerAlert extends QkdTlsError<"ERR_TLS_PEER_ALERT"> {
+  readonly alert: AlertName | `alert ${number}`;
+
+  constructor(alert: AlertName | `alert ${number}`) {
+    super("ERR_TLS_PEER_ALERT", `the peer ended the connection with the alert ${alert}`);
+    this.alert = alert;
+  }
+}
+
+export type TrustErrorCode =
+  | "ERR_CERT_UNTRUSTED"
+  | "ERR_CERT_EXPIRED"
+  | "ERR_CERT_NOT_YET_VALID"
+  | "ERR_CERT_NAME_MISMATCH"
+  | "ERR_CERT_INVALID"
+  | "ERR_CERT_UNSUPPORTED"
+  | "ERR_CERT_REVOKED"
+  | "ERR_CERT_REQUIRED"
+  | "ERR_POLICY_QKD_REQUIRED"
+  | "ERR_POLICY_MLKEM_REQUIRED"
+  | "ERR_POLICY_ECDH_REQUIRED"
+  | "ERR_POLICY_SIMULATED_KEY"
+  | "ERR_PSK_UNKNOWN"
+  | "ERR_PSK_REFUSED";
+
+/** We do not trust this peer, or the connection falls short of our policy. */
+export class TrustError extends QkdTlsError<TrustErrorCode> {
+  readonly alert: AlertName;
+  /** The key source that policy asked for and the connection lacks. */
+  readonly missing?: "qkd" | "mlkem" | "ecdh";
+
+  constructor(
+    code: TrustErrorCode,
+    alert: AlertName,
+    message: string,
+    options: { cause?: unknown; missing?: "qkd" | "mlkem" | "ecdh" } = {},
+  ) {
+    super(code, message, options);
+    this.alert = alert;
+    if (options.missing !== undefined) this.missing = options.missing;
+  }
+}
+
+export type UsageErrorCode =
+  | "ERR_OPTION_UNKNOWN"
+  | "ERR_OPTION_UNSUPPORTED"
+  | "ERR_OPTION_INVALID"
+  | "ERR_OPTION_MISSING"
+  | "ERR_STATE"
+  | "ERR_FILE_UNSAFE"
+  | "ERR_FILE_INVALID";
+
+/** The caller misused us; never caused by bytes from the network. `option` names the faulty field. */
+export class UsageError extends QkdTlsError<UsageErrorCode> {
+  readonly option?: string;
+
+  constructor(code: UsageErrorCode, message: string, options: { cause?: unknown; option?: string } = {}) {
+    super(code, message, options);
+    if (options.option !== undefined) this.option = options.option;
+  }
+}
+
+export type KeySourceErrorCode =
+  | "ERR_QKD_UNREACHABLE"
+  | "ERR_QKD_TIMEOUT"
+  | "ERR_QKD_EMPTY"
+  | "ERR_QKD_UNKNOWN_KEY"
+  | "ERR_QKD_UNAUTHORIZED"
+  | "ERR_QKD_REJECTED"
+  | "ERR_QKD_MALFORMED"
+  | "ERR_QKD_KEY_SIZE"
+  | "ERR_QKD_KEY_USED"
+  | "ERR_QKD_UNTRUSTED"
+  | "ERR_QKD_BUSY"
+  | "ERR_QKD_REFUSED"
+  | "ERR_QKD_CLOSED";
+
+/**
+ * A key source failed. `fatal` means that no policy may degrade past it
+ * (a KME whose certificate we do not trust may be an attacker asking for a downgrade).
+ */
+export class KeySourceError extends QkdTlsError<KeySourceErrorCode> {
+  readonly fatal: boolean;
+  /** HTTP status, where the source speaks HTTP and answered. */
+  readonly status?: number;
+
+  constructor(
+    code: KeySourceErrorCode,
+    message: string,
+    options: { cause?: unknown; fatal?: boolean; status?: number } = {},
+  ) {
+    super(code, message, options);
+    this.fatal = options.fatal ?? code === "ERR_QKD_UNTRUSTED";
+    if (options.status !== undefined) this.status = options.status;
+  }
+}
+
+/** The alert that an error sends. One place: anything that names none is our own fault. */
+export function alertFor(error: unknown): AlertName {
+  if (error instanceof ProtocolError || error instanceof TrustError) return error.alert;
+  return "internal_error";
+}
