@@ -1,0 +1,170 @@
+/**
+ * Bytes in, whole records and whole handshake messages out. RFC 9846 §5.1.
+ * This room is handed keys and never derives them.
+ */
+import { concat } from "../protocol/bytes.ts";
+import { ProtocolError } from "../protocol/errors.ts";
+import { ContentType } from "../protocol/iana.ts";
+
+export const HEADER_BYTES = 5;
+/** RFC 9846 §5.1 and §5.2. */
+export const MAX_PLAINTEXT_BYTES = 2 ** 14;
+export const MAX_CIPHERTEXT_BYTES = 2 ** 14 + 256;
+
+/** One record as it arrived; both views are valid only until the next call. */
+export interface RawRecord {
+  readonly type: number;
+  readonly header: Uint8Array;
+  readonly fragment: Uint8Array;
+}
+
+/** Cuts a byte stream into records, in place where a record lies whole in what was fed. */
+export class RecordFramer {
+  #input: Uint8Array | undefined;
+  #at = 0;
+  /** The record that began in earlier input, at its full size once the header is known. */
+  #partial: Uint8Array | undefined;
+  #filled = 0;
+
+  /** Lends `bytes` to the framer until the next `feed` or `keep`. What was fed before must have been taken. */
+  feed(bytes: Uint8Array): void {
+    this.#input = bytes;
+    this.#at = 0;
+  }
+
+  /** The next whole record, or undefined when more bytes are needed. Throws a ProtocolError. */
+  next(): RawRecord | undefined {
+    if (this.#partial !== undefined) return this.#completePartial();
+    const input = this.#input;
+    if (input === undefined) return undefined;
+    const left = input.length - this.#at;
+    if (left >= HEADER_BYTES) {
+      const length = checkedLength(input, this.#at);
+      if (left >= HEADER_BYTES + length) return this.#cut(input, this.#at, length);
+    }
+    if (left > 0) this.#startPartial(input, left);
+    this.#input = undefined;
+    return undefined;
+  }
+
+  /** Copies what is left of the borrowed input, because its owner wants it back before all was read. */
+  keep(): void {
+    if (this.#input === undefined) return;
+    this.#input = this.#input.slice(this.#at);
+    this.#at = 0;
+  }
+
+  /** Bytes fed and not yet given out as records. */
+  get buffered(): number {
+    return this.#filled + (this.#input === undefined ? 0 : this.#input.length - this.#at);
+  }
+
+  /** Adds input behind what is still unread. */
+  append(bytes: Uint8Array): void {
+    if (this.#input === undefined) this.feed(bytes.slice());
+    else {
+      this.#input = concat([this.#input.subarray(this.#at), bytes]);
+      this.#at = 0;
+    }
+  }
+
+  #cut(input: Uint8Array, at: number, length: number): RawRecord {
+    const end = at + HEADER_BYTES + length;
+    this.#at = end;
+    return {
+      type: input[at] as number,
+      header: input.subarray(at, at + HEADER_BYTES),
+      fragment: input.subarray(at + HEADER_BYTES, end),
+    };
+  }
+
+  #startPartial(input: Uint8Array, left: number): void {
+    const size = left < HEADER_BYTES ? HEADER_BYTES : HEADER_BYTES + checkedLength(input, this.#at);
+    this.#partial = new Uint8Array(size);
+    this.#partial.set(input.subarray(this.#at));
+    this.#filled = left;
+    this.#at = input.length;
+  }
+
+  #completePartial(): RawRecord | undefined {
+    this.#fill();
+    let partial = this.#partial as Uint8Array;
+    if (this.#filled < partial.length) return undefined;
+    if (partial.length === HEADER_BYTES) {
+      const whole = new Uint8Array(HEADER_BYTES + checkedLength(partial, 0));
+      whole.set(partial);
+      this.#partial = partial = whole;
+      this.#fill();
+      if (this.#filled < whole.length) return undefined;
+    }
+    this.#partial = undefined;
+    this.#filled = 0;
+    return {
+      type: partial[0] as number,
+      header: partial.subarray(0, HEADER_BYTES),
+      fragment: partial.subarray(HEADER_BYTES),
+    };
+  }
+
+  #fill(): void {
+    const partial = this.#partial as Uint8Array;
+    const input = this.#input;
+    if (input === undefined) return;
+    const count = Math.min(partial.length - this.#filled, input.length - this.#at);
+    partial.set(input.subarray(this.#at, this.#at + count), this.#filled);
+    this.#filled += count;
+    this.#at += count;
+    if (this.#at === input.length) this.#input = undefined;
+  }
+}
+
+/** The length field, after the type and length were found possible. RFC 9846 §5.1 and §5.2. */
+function checkedLength(bytes: Uint8Array, at: number): number {
+  const type = bytes[at] as number;
+  if (type < ContentType.change_cipher_spec || type > ContentType.application_data || bytes[at + 1] !== 3) {
+    throw new ProtocolError("ERR_TLS_DECODE", "decode_error", "record: this is not a TLS record");
+  }
+  const length = ((bytes[at + 3] as number) << 8) | (bytes[at + 4] as number);
+  const limit = type === ContentType.application_data ? MAX_CIPHERTEXT_BYTES : MAX_PLAINTEXT_BYTES;
+  if (length > limit) {
+    throw new ProtocolError("ERR_TLS_RECORD_OVERFLOW", "record_overflow", `record of ${length} bytes`);
+  }
+  return length;
+}
+
+/** One handshake message; `bytes` is the whole of it, `body` the part behind its header. */
+export interface HandshakeMessage {
+  readonly type: number;
+  readonly bytes: Uint8Array;
+  readonly body: Uint8Array;
+}
+
+/** Joins handshake fragments into messages. RFC 9846 §5.1. */
+export class HandshakeJoiner {
+  #pending: Uint8Array | undefined;
+
+  /** Takes a fragment that will not change any more. */
+  push(fragment: Uint8Array): void {
+    this.#pending = this.#pending === undefined ? fragment : concat([this.#pending, fragment]);
+  }
+
+  /** The next whole message. Throws a ProtocolError when one announces more than `maxBytes`. */
+  next(maxBytes: number): HandshakeMessage | undefined {
+    const pending = this.#pending;
+    if (pending === undefined || pending.length < 4) return undefined;
+    const length =
+      ((pending[1] as number) << 16) | ((pending[2] as number) << 8) | (pending[3] as number);
+    if (length > maxBytes) {
+      throw new ProtocolError("ERR_TLS_LIMIT", "illegal_parameter", `handshake message of ${length} bytes`);
+    }
+    if (pending.length < 4 + length) return undefined;
+    const bytes = pending.subarray(0, 4 + length);
+    this.#pending = pending.length === bytes.length ? undefined : pending.subarray(4 + length);
+    return { type: pending[0] as number, bytes, body: bytes.subarray(4) };
+  }
+
+  /** True between messages; a key change may happen only here. */
+  get idle(): boolean {
+    return this.#pending === undefined;
+  }
+}

@@ -1,0 +1,115 @@
+import { wipe } from "../protocol/bytes.ts";
+import type { HashAlgorithm } from "../crypto/provider.ts";
+import { deriveSecret, emptyHash, expandLabel, extract } from "./label.ts";
+
+/** Which binder key a PSK has: external, resumption, or imported (RFC 9258 §5.2). */
+export type BinderKind = "ext binder" | "res binder" | "imp binder";
+
+/**
+ * The key schedule of RFC 9846 §7.1, a type per stage, so that a secret of the wrong stage cannot be drawn.
+ *
+ *     EarlySecret     = HKDF-Extract(0, PSK)           <- here the QKD key enters
+ *     HandshakeSecret = HKDF-Extract(Derive-Secret(EarlySecret, "derived", ""), ML-KEM and ECDH secret)
+ *     MainSecret      = HKDF-Extract(Derive-Secret(HandshakeSecret, "derived", ""), 0)
+ */
+export class EarlySecret {
+  readonly #hash: HashAlgorithm;
+  readonly #secret: Uint8Array;
+
+  /** Without a PSK the input is a string of zeros as long as the hash. The PSK is left to its owner to wipe. */
+  constructor(hash: HashAlgorithm, psk?: Uint8Array) {
+    const zeros = new Uint8Array(hash.outputBytes);
+    this.#hash = hash;
+    this.#secret = extract(hash, zeros, psk ?? zeros);
+  }
+
+  /** The binder over a truncated ClientHello. RFC 9846 §4.3.11.2. */
+  binder(kind: BinderKind, truncatedTranscriptHash: Uint8Array): Uint8Array {
+    const binderKey = deriveSecret(this.#hash, this.#secret, kind, emptyHash(this.#hash));
+    const value = finishedData(this.#hash, binderKey, truncatedTranscriptHash);
+    wipe(binderKey);
+    return value;
+  }
+
+  /** Takes in the secret of the key exchange (zeros with psk_ke) and wipes both inputs. */
+  intoHandshake(sharedSecret?: Uint8Array): HandshakeSecret {
+    const derived = deriveSecret(this.#hash, this.#secret, "derived", emptyHash(this.#hash));
+    const secret = extract(this.#hash, derived, sharedSecret ?? new Uint8Array(this.#hash.outputBytes));
+    wipe(this.#secret, derived, sharedSecret);
+    return new HandshakeSecret(this.#hash, secret);
+  }
+
+  wipe(): void {
+    wipe(this.#secret);
+  }
+}
+
+/** The secrets under which the handshake itself is encrypted; `transcriptHash` is ClientHello..ServerHello. */
+export class HandshakeSecret {
+  readonly #hash: HashAlgorithm;
+  readonly #secret: Uint8Array;
+
+  constructor(hash: HashAlgorithm, secret: Uint8Array) {
+    this.#hash = hash;
+    this.#secret = secret;
+  }
+
+  clientTraffic(transcriptHash: Uint8Array): Uint8Array {
+    return deriveSecret(this.#hash, this.#secret, "c hs traffic", transcriptHash);
+  }
+
+  serverTraffic(transcriptHash: Uint8Array): Uint8Array {
+    return deriveSecret(this.#hash, this.#secret, "s hs traffic", transcriptHash);
+  }
+
+  intoMain(): MainSecret {
+    const derived = deriveSecret(this.#hash, this.#secret, "derived", emptyHash(this.#hash));
+    const secret = extract(this.#hash, derived, new Uint8Array(this.#hash.outputBytes));
+    wipe(this.#secret, derived);
+    return new MainSecret(this.#hash, secret);
+  }
+}
+
+/** The secrets of the connection; `transcriptHash` is ClientHello..server Finished but for resumption. */
+export class MainSecret {
+  readonly #hash: HashAlgorithm;
+  readonly #secret: Uint8Array;
+
+  constructor(hash: HashAlgorithm, secret: Uint8Array) {
+    this.#hash = hash;
+    this.#secret = secret;
+  }
+
+  clientTraffic(transcriptHash: Uint8Array): Uint8Array {
+    return deriveSecret(this.#hash, this.#secret, "c ap traffic", transcriptHash);
+  }
+
+  serverTraffic(transcriptHash: Uint8Array): Uint8Array {
+    return deriveSecret(this.#hash, this.#secret, "s ap traffic", transcriptHash);
+  }
+
+  exporter(transcriptHash: Uint8Array): Uint8Array {
+    return deriveSecret(this.#hash, this.#secret, "exp master", transcriptHash);
+  }
+
+  /** `transcriptHash` is ClientHello..client Finished. */
+  resumption(transcriptHash: Uint8Array): Uint8Array {
+    return deriveSecret(this.#hash, this.#secret, "res master", transcriptHash);
+  }
+
+  wipe(): void {
+    wipe(this.#secret);
+  }
+}
+
+/** verify_data of Finished, and the value of a binder. RFC 9846 §4.5.3. */
+export function finishedData(
+  hash: HashAlgorithm,
+  baseKey: Uint8Array,
+  transcriptHash: Uint8Array,
+): Uint8Array {
+  const finishedKey = expandLabel(hash, baseKey, "finished", new Uint8Array(0), hash.outputBytes);
+  const value = hash.hmac(finishedKey, transcriptHash);
+  wipe(finishedKey);
+  return value;
+}
