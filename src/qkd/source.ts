@@ -12,7 +12,7 @@ export interface QkdKey {
   readonly simulated: boolean;
   /** The kind of source, as evidence names it: `etsi-qkd-014`, `psk-file`, `in-process`. */
   readonly kind: string;
-  /** The KMEs that the key lay in, where the source knows them. */
+  /** The KMEs that the key lay in, the drawing side's first, where the source knows them. */
   readonly kmes?: { readonly source: string; readonly target: string };
 }
 
@@ -27,7 +27,10 @@ export interface SourceStatus {
   readonly peer: string;
   /** Keys in stock at the source, when it tells. */
   readonly stored?: number;
+  /** The most keys that one request may ask for, when the source tells. */
+  readonly perRequest?: number;
   readonly keyBits: number;
+  readonly simulated: boolean;
   readonly kmes?: { readonly source: string; readonly target: string };
 }
 
@@ -49,9 +52,12 @@ export interface KeySource {
   readonly kind: string;
   /** Our own SAE ID. */
   readonly sae: string;
+  /** True when no physical QKD link makes its keys; a source that has to ask says so once it knows. */
   readonly simulated: boolean;
   /** Takes a fresh key shared with `peer` (we are the master SAE). */
   draw(peer: string, options?: CallOptions): Promise<QkdKey>;
+  /** Takes `count` fresh keys in one request. All of them or none. */
+  drawMany?(peer: string, count: number, options?: CallOptions): Promise<QkdKey[]>;
   /** Takes the key that `peer` (the master SAE) announced by its id (we are the slave SAE). */
   redeem(peer: string, id: string, options?: CallOptions): Promise<QkdKey>;
   status(peer: string, options?: CallOptions): Promise<SourceStatus>;
