@@ -52,7 +52,7 @@ function expandLong(hash: HashAlgorithm, secret: Uint8Array, info: Uint8Array, l
   if (length > 255 * hash.outputBytes) throw new RangeError(`${length} bytes are more than HKDF can give`);
   const out = new Uint8Array(length);
   const label = info.subarray(0, -1);
-  let block = EMPTY;
+  let block: Uint8Array = EMPTY;
   for (let at = 0, n = 1; at < length; at += hash.outputBytes, n++) {
     block = hash.hmac(secret, concat([block, label, Uint8Array.of(n)]));
     out.set(block.subarray(0, length - at), at);

@@ -1,0 +1,352 @@
+/**
+ * The product without I/O: bytes in, bytes and events out. It opens no socket, keeps no time and never waits;
+ * what is slow or remote is a question to the host, answered by `answer` or `refuse`.
+ */
+import { AlertDescription, AlertLevel, alertName } from "../protocol/alert.ts";
+import { alertFor, PeerAlert, ProtocolError, UsageError } from "../protocol/errors.ts";
+import { toHex } from "../protocol/bytes.ts";
+import { HandshakeType, nameOf } from "../protocol/iana.ts";
+import { MAX_PLAINTEXT_BYTES } from "../record/framer.ts";
+import { exportKeyingMaterial } from "../schedule/traffic.ts";
+import type { Established } from "../handshake/established.ts";
+import type { Effect } from "../handshake/machine.ts";
+import type { Question } from "../handshake/question.ts";
+import type { Session } from "../handshake/session.ts";
+import type { ClientConfig, ServerConfig } from "./config.ts";
+import { clientEngine, serverEngine, type Engine } from "./engine.ts";
+import { Records } from "./records.ts";
+
+/** What happened, in order. Byte fields are the receiver's to keep. */
+export type ChannelEvent =
+  | { readonly event: "question"; readonly question: Question }
+  | { readonly event: "connected"; readonly established: Established }
+  | { readonly event: "data"; readonly bytes: Uint8Array }
+  | { readonly event: "session"; readonly session: Session }
+  | { readonly event: "store_ticket"; readonly ticket: Uint8Array; readonly state: Uint8Array }
+  | { readonly event: "qkd_key_used"; readonly initiator: string; readonly keyId: string }
+  /** A new traffic secret is in use; `by` says whose sending direction changed. */
+  | { readonly event: "key_update"; readonly by: "us" | "peer" }
+  /** One line in the format of RFC 9850. It holds a secret. */
+  | { readonly event: "key_log"; readonly line: string }
+  /** The peer sent close_notify: no more data will come, ours may still go. RFC 9846 §6.1. */
+  | { readonly event: "end" }
+  /** The connection is over; the alert, if one was due, is in the output. */
+  | { readonly event: "error"; readonly error: Error };
+
+export type ChannelState = "new" | "handshaking" | "connected" | "failed";
+
+export class Channel {
+  readonly role: "client" | "server";
+  readonly #config: ClientConfig | ServerConfig;
+  readonly #engine: Engine;
+  readonly #records: Records;
+  #state: ChannelState = "new";
+  #question: Question | undefined;
+  #established: Established | undefined;
+  #clientRandom: Uint8Array | undefined;
+  #handshakeBytes = 0;
+  #keyUpdates = { since: 0, count: 0 };
+  #writeEnded = false;
+  #readEnded = false;
+  #events: ChannelEvent[] = [];
+
+  private constructor(role: "client" | "server", config: ClientConfig | ServerConfig, engine: Engine) {
+    this.role = role;
+    this.#config = config;
+    this.#engine = engine;
+    const ownLimit = config.settings.recordSizeLimit ?? MAX_PLAINTEXT_BYTES + 1;
+    this.#records = new Records(config.limits, ownLimit, config.padding);
+  }
+
+  static client(config: ClientConfig): Channel {
+    return new Channel("client", config, clientEngine(config.settings));
+  }
+
+  static server(config: ServerConfig): Channel {
+    const channel = new Channel("server", config, serverEngine(config.settings));
+    channel.#state = "handshaking";
+    return channel;
+  }
+
+  get state(): ChannelState {
+    return this.#state;
+  }
+
+  /** The open question; while there is one, incoming bytes are only kept. */
+  get question(): Question | undefined {
+    return this.#question;
+  }
+
+  /** What the handshake agreed on; undefined until then. */
+  get established(): Established | undefined {
+    return this.#established;
+  }
+
+  /** The peer's close_notify has come. */
+  get readEnded(): boolean {
+    return this.#readEnded;
+  }
+
+  /** Begins the handshake of a client. */
+  start(): readonly ChannelEvent[] {
+    if (this.role !== "client" || this.#state !== "new") {
+      throw new UsageError("ERR_STATE", "start: only a new client channel can be started");
+    }
+    this.#state = "handshaking";
+    this.#guard(() => this.#apply(this.#engine.step("start", true)));
+    return this.#takeEvents();
+  }
+
+  /** Takes bytes from the transport. They are only borrowed: the caller may reuse them afterwards. */
+  receive(bytes: Uint8Array): readonly ChannelEvent[] {
+    if (this.#state === "failed" || this.#readEnded || bytes.length === 0) return NOTHING;
+    this.#guard(() => {
+      this.#records.feed(bytes);
+      this.#pump();
+    });
+    return this.#takeEvents();
+  }
+
+  /** The transport ended. Without close_notify before it the data is truncated, which is an error. RFC 9846 §6.1. */
+  endOfInput(): readonly ChannelEvent[] {
+    if (this.#state === "failed" || this.#readEnded) return NOTHING;
+    const when = this.#state === "connected" ? "without close_notify" : "during the handshake";
+    const error = new ProtocolError("ERR_TLS_TRUNCATED", "decode_error", `the transport ended ${when}`);
+    this.#fail(error, false);
+    return this.#takeEvents();
+  }
+
+  /** Answers the open question. */
+  answer(value: unknown): readonly ChannelEvent[] {
+    const question = this.#takeQuestion();
+    if (question === undefined) return NOTHING;
+    this.#guard(() => {
+      this.#records.resume();
+      this.#apply(this.#engine.step(ANSWERS[question.ask], value));
+      this.#pump();
+    });
+    return this.#takeEvents();
+  }
+
+  /** The open question has no answer. A missing QKD key is the policy's to judge; anything else ends the connection. */
+  refuse(error: Error): readonly ChannelEvent[] {
+    const question = this.#takeQuestion();
+    if (question === undefined) return NOTHING;
+    this.#guard(() => {
+      this.#records.resume();
+      if (question.ask !== "draw_qkd_key" && question.ask !== "redeem_qkd_key") throw error;
+      this.#apply(this.#engine.step("qkd_failure", error));
+      this.#pump();
+    });
+    return this.#takeEvents();
+  }
+
+  /** Ends the connection with this error, and with the alert that goes with it. */
+  abort(error: Error): readonly ChannelEvent[] {
+    if (this.#state !== "failed") this.#fail(error, true);
+    return this.#takeEvents();
+  }
+
+  /** Seals application data into the output. Throws a UsageError before the handshake is done or after `close`. */
+  send(data: Uint8Array): void {
+    if (this.#state !== "connected" || this.#writeEnded) {
+      throw new UsageError("ERR_STATE", `send: the channel is ${this.#writeEnded ? "closed" : this.#state}`);
+    }
+    const size = this.#records.maxContentBytes;
+    for (let at = 0; at < data.length; at += size) {
+      if (this.#records.sealed >= this.#config.limits.recordsPerKey) this.#updateKeys(false);
+      this.#records.writeData(data.length <= size ? data : data.subarray(at, at + size));
+    }
+  }
+
+  /** Moves our sending direction to the next traffic secret, and asks the peer to do the same. RFC 9846 §4.7.3. */
+  updateKeys(options: { readonly requestPeer?: boolean } = {}): readonly ChannelEvent[] {
+    if (this.#state !== "connected" || this.#writeEnded) {
+      throw new UsageError("ERR_STATE", "updateKeys: the channel is not open for sending");
+    }
+    this.#updateKeys(options.requestPeer ?? false);
+    return this.#takeEvents();
+  }
+
+  /** Says that nothing more will be sent; what the peer still sends is received. RFC 9846 §6.1. */
+  close(): void {
+    if (this.#writeEnded || this.#state === "failed" || this.#state === "new") return;
+    this.#writeEnded = true;
+    this.#records.writeAlert(AlertLevel.warning, AlertDescription.close_notify);
+  }
+
+  /** The bytes to send, in order, in pieces meant for one gathered write. */
+  takeOutput(): readonly Uint8Array[] {
+    return this.#records.takeOutput();
+  }
+
+  /** TLS-Exporter; `length` in bytes. Throws a UsageError before the handshake is done. RFC 9846 §7.5. */
+  exportKeyingMaterial(label: string, context: Uint8Array, length: number): Uint8Array {
+    const established = this.#established;
+    if (established === undefined) throw new UsageError("ERR_STATE", "exportKeyingMaterial: not connected yet");
+    const hash = this.#config.settings.provider.hash(established.suite.hash);
+    return exportKeyingMaterial(hash, established.secrets.exporter, label, context, length);
+  }
+
+  #pump(): void {
+    while (this.#question === undefined && !this.#readEnded) {
+      const incoming = this.#records.next();
+      if (incoming === undefined) return;
+      if (incoming.kind === "data") this.#events.push({ event: "data", bytes: incoming.bytes });
+      else if (incoming.kind === "alert") this.#onAlert(incoming.level, incoming.description);
+      else this.#onMessage(incoming.message.type, incoming.message.bytes, incoming.message.body);
+      if (this.#state === "failed") return;
+    }
+    if (this.#question !== undefined) this.#records.keep();
+  }
+
+  #onMessage(type: number, bytes: Uint8Array, body: Uint8Array): void {
+    const name = nameOf(HandshakeType, type);
+    if (this.#established === undefined) {
+      this.#handshakeBytes += bytes.length;
+      if (this.#handshakeBytes > this.#config.limits.handshakeBytes) {
+        throw new ProtocolError("ERR_TLS_LIMIT", "illegal_parameter", "the handshake has too many bytes");
+      }
+    } else {
+      this.#countPostHandshake();
+    }
+    if (type === HandshakeType.client_hello) this.#records.stopSkipping();
+    if (this.#config.settings.keyLog && type === HandshakeType.client_hello) this.#clientRandom ??= bytes.slice(6, 38);
+    this.#apply(this.#engine.step(name, { type, bytes, body }));
+  }
+
+  /** Key updates and tickets cost us work, so a peer may ask for only so many. */
+  #countPostHandshake(): void {
+    const now = this.#config.settings.now();
+    if (now - this.#keyUpdates.since > 60_000) this.#keyUpdates = { since: now, count: 0 };
+    if (++this.#keyUpdates.count > this.#config.limits.postHandshakeMessagesPerMinute) {
+      throw new ProtocolError("ERR_TLS_LIMIT", "unexpected_message", "too many messages after the handshake");
+    }
+  }
+
+  #onAlert(level: number, description: number): void {
+    if (description === AlertDescription.close_notify) {
+      if (this.#established === undefined) {
+        this.#fail(new PeerAlert("close_notify"), false);
+        return;
+      }
+      this.#readEnded = true;
+      this.#events.push({ event: "end" });
+      return;
+    }
+    if (description === AlertDescription.user_canceled && level === AlertLevel.warning) {
+      this.#countPostHandshake();
+      return;
+    }
+    this.#fail(new PeerAlert(alertName(description) ?? `alert ${description}`), false);
+  }
+
+  #apply(effects: readonly Effect[]): void {
+    for (const effect of effects) this.#do(effect);
+  }
+
+  #do(effect: Effect): void {
+    switch (effect.do) {
+      case "send":
+        if (this.#config.settings.keyLog && this.role === "client") this.#clientRandom ??= effect.message.slice(6, 38);
+        this.#records.writeHandshake(effect.message);
+        return;
+      case "send_change_cipher_spec":
+        this.#records.writeChangeCipherSpec();
+        return;
+      case "write_keys":
+        this.#records.useWriteKeys(effect.keys);
+        if (this.#established !== undefined) this.#events.push({ event: "key_update", by: "us" });
+        return;
+      case "read_keys":
+        this.#records.useReadKeys(effect.keys);
+        return;
+      case "limit_records":
+        this.#records.limitRecords(effect.maxContentBytes);
+        return;
+      case "skip_early_data":
+        this.#records.skipEarlyData(effect.until);
+        return;
+      case "ask":
+        this.#question = effect.question;
+        this.#events.push({ event: "question", question: effect.question });
+        return;
+      case "connected":
+        this.#established = effect.established;
+        this.#state = "connected";
+        this.#records.connected();
+        this.#events.push({ event: "connected", established: effect.established });
+        return;
+      case "session":
+        this.#events.push({ event: "session", session: effect.session });
+        return;
+      case "store_ticket":
+        this.#events.push({ event: "store_ticket", ticket: effect.ticket, state: effect.state });
+        return;
+      case "qkd_key_used":
+        this.#events.push({ event: "qkd_key_used", initiator: effect.initiator, keyId: effect.keyId });
+        return;
+      case "peer_key_update":
+        this.#events.push({ event: "key_update", by: "peer" });
+        return;
+      case "log_secret":
+        this.#logSecret(effect.label, effect.secret);
+        return;
+    }
+  }
+
+  #logSecret(label: string, secret: Uint8Array): void {
+    if (!this.#config.settings.keyLog || this.#clientRandom === undefined) return;
+    this.#events.push({ event: "key_log", line: `${label} ${toHex(this.#clientRandom)} ${toHex(secret)}` });
+  }
+
+  #updateKeys(requestPeer: boolean): void {
+    this.#apply(this.#engine.step("update_keys", { requestPeer }));
+  }
+
+  #takeQuestion(): Question | undefined {
+    const question = this.#question;
+    this.#question = undefined;
+    return this.#state === "failed" ? undefined : question;
+  }
+
+  /** Runs a step; whatever it throws ends the connection, and its alert is sent from this one place. */
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)), true);
+    }
+  }
+
+  #fail(error: Error, tellPeer: boolean): void {
+    const spoken = this.role === "server" || this.#state !== "new";
+    this.#state = "failed";
+    this.#question = undefined;
+    if (tellPeer && spoken && !this.#writeEnded) {
+      this.#records.writeAlert(AlertLevel.fatal, AlertDescription[alertFor(error)]);
+    }
+    this.#writeEnded = true;
+    this.#events.push({ event: "error", error });
+  }
+
+  #takeEvents(): readonly ChannelEvent[] {
+    if (this.#events.length === 0) return NOTHING;
+    const events = this.#events;
+    this.#events = [];
+    return events;
+  }
+}
+
+const NOTHING: readonly ChannelEvent[] = [];
+
+/** The input of the handshake that the answer to each question becomes. */
+const ANSWERS = {
+  draw_qkd_key: "qkd_key",
+  redeem_qkd_key: "qkd_key",
+  verify_peer: "verdict",
+  choose_identity: "identity",
+  find_psk: "psk",
+  sign: "signature",
+  load_ticket: "ticket",
+} as const satisfies Record<Question["ask"], string>;

@@ -1,0 +1,264 @@
+/** One connection's records in both directions: framing, protection, and the rules about what may come when. */
+import { concat } from "../protocol/bytes.ts";
+import { ProtocolError } from "../protocol/errors.ts";
+import { ContentType } from "../protocol/iana.ts";
+import {
+  HandshakeJoiner,
+  MAX_PLAINTEXT_BYTES,
+  RecordFramer,
+  type HandshakeMessage,
+  type RawRecord,
+} from "../record/framer.ts";
+import { plaintextRecord, RecordOpener, RecordSealer, type Padding, type ProtectionKeys } from "../record/protection.ts";
+
+/** What came out of the records, in order. */
+export type Incoming =
+  | { readonly kind: "handshake"; readonly message: HandshakeMessage }
+  | { readonly kind: "data"; readonly bytes: Uint8Array }
+  | { readonly kind: "alert"; readonly level: number; readonly description: number };
+
+export interface RecordLimits {
+  readonly handshakeMessageBytes: number;
+  readonly bufferedBytes: number;
+  readonly earlyDataBytes: number;
+  /** Records in a row that carry nothing. */
+  readonly emptyRecords: number;
+}
+
+type SkipUntil = "second_client_hello" | "first_opened_record";
+
+export class Records {
+  readonly #framer = new RecordFramer();
+  readonly #joiner = new HandshakeJoiner();
+  readonly #limits: RecordLimits;
+  readonly #padding: Padding | undefined;
+  readonly #maxInnerBytes: number;
+  #sealer: RecordSealer | undefined;
+  #opener: RecordOpener | undefined;
+  #out: Uint8Array[] = [];
+  #pendingHandshake: Uint8Array[] = [];
+  #maxContentBytes = MAX_PLAINTEXT_BYTES;
+  #skip: SkipUntil | undefined;
+  #skippedBytes = 0;
+  #emptyRecords = 0;
+  #helloSeen = false;
+  #connected = false;
+  #waiting = false;
+
+  constructor(limits: RecordLimits, maxInnerBytes: number, padding?: Padding) {
+    this.#limits = limits;
+    this.#maxInnerBytes = maxInnerBytes;
+    this.#padding = padding;
+  }
+
+  /** Lends bytes; they are read until the next call of `keep`. Throws a ProtocolError when too much waits. */
+  feed(bytes: Uint8Array): void {
+    if (!this.#waiting) {
+      this.#framer.feed(bytes);
+      return;
+    }
+    if (this.#framer.buffered + bytes.length > this.#limits.bufferedBytes) {
+      throw new ProtocolError("ERR_TLS_LIMIT", "internal_error", "too many bytes while waiting for an answer");
+    }
+    this.#framer.append(bytes);
+  }
+
+  /** Keeps a copy of what is unread, since the lender takes its bytes back; `waiting` until the next `resume`. */
+  keep(): void {
+    this.#waiting = true;
+    this.#framer.keep();
+  }
+
+  resume(): void {
+    this.#waiting = false;
+  }
+
+  /** The next thing that came in, or undefined when more bytes are needed. Throws a ProtocolError. */
+  next(): Incoming | undefined {
+    for (;;) {
+      const message = this.#joiner.next(this.#limits.handshakeMessageBytes);
+      if (message !== undefined) return { kind: "handshake", message };
+      const record = this.#framer.next();
+      if (record === undefined) return undefined;
+      const incoming = this.#read(record);
+      if (incoming !== undefined) return incoming;
+    }
+  }
+
+  #read(record: RawRecord): Incoming | undefined {
+    if (record.type === ContentType.change_cipher_spec) return this.#readChangeCipherSpec(record);
+    if (this.#opener === undefined) return this.#readPlaintext(record);
+    if (record.type === ContentType.application_data) return this.#readProtected(record, this.#opener);
+    // A peer that failed before it had keys can only tell us in the clear.
+    if (record.type === ContentType.alert && this.#opener.records === 0 && !this.#connected) {
+      return readAlert(record.fragment);
+    }
+    throw unexpected("record: in the clear where a protected one belongs");
+  }
+
+  #readChangeCipherSpec(record: RawRecord): undefined {
+    const valid = record.fragment.length === 1 && record.fragment[0] === 1;
+    if (!valid || !this.#helloSeen || this.#connected || !this.#joiner.idle) {
+      throw unexpected("record: change_cipher_spec has no place here");
+    }
+    this.#countEmpty();
+    return undefined;
+  }
+
+  #readPlaintext(record: RawRecord): Incoming | undefined {
+    if (record.type === ContentType.application_data) {
+      if (this.#skip !== "second_client_hello") throw unexpected("record: application data before any key");
+      this.#skipEarlyData(record);
+      return undefined;
+    }
+    this.#helloSeen = true;
+    if (record.type === ContentType.alert) return readAlert(record.fragment);
+    // The bytes are only lent to us, and messages in the clear outlive this call.
+    return this.#readContent(record.type, record.fragment.slice());
+  }
+
+  #readProtected(record: RawRecord, opener: RecordOpener): Incoming | undefined {
+    const opened = opener.open(record, this.#maxInnerBytes);
+    if (opened === undefined) {
+      if (this.#skip === "first_opened_record") {
+        this.#skipEarlyData(record);
+        return undefined;
+      }
+      throw new ProtocolError("ERR_TLS_BAD_RECORD_MAC", "bad_record_mac", "record: its tag does not match");
+    }
+    this.#skip = undefined;
+    if (opened.type === ContentType.alert) {
+      if (!this.#joiner.idle) throw unexpected("record: an alert inside a handshake message");
+      return readAlert(opened.content);
+    }
+    return this.#readContent(opened.type, opened.content);
+  }
+
+  #readContent(type: number, content: Uint8Array): Incoming | undefined {
+    if (type === ContentType.handshake) {
+      if (content.length === 0) throw unexpected("record: an empty handshake fragment");
+      this.#emptyRecords = 0;
+      this.#joiner.push(content);
+      return undefined;
+    }
+    if (type !== ContentType.application_data || !this.#connected || !this.#joiner.idle) {
+      throw unexpected(`record: content type ${type} has no place here`);
+    }
+    if (content.length === 0) {
+      this.#countEmpty();
+      return undefined;
+    }
+    this.#emptyRecords = 0;
+    return { kind: "data", bytes: content };
+  }
+
+  #countEmpty(): void {
+    if (++this.#emptyRecords > this.#limits.emptyRecords) {
+      throw new ProtocolError("ERR_TLS_LIMIT", "unexpected_message", "record: too many that carry nothing");
+    }
+  }
+
+  #skipEarlyData(record: RawRecord): void {
+    this.#skippedBytes += record.fragment.length;
+    if (this.#skippedBytes > this.#limits.earlyDataBytes) {
+      throw new ProtocolError("ERR_TLS_LIMIT", "unexpected_message", "record: more early data than is skipped");
+    }
+  }
+
+  /** Early data was refused and its records are dropped. RFC 9846 §4.3.10. */
+  skipEarlyData(until: SkipUntil): void {
+    this.#skip = until;
+  }
+
+  stopSkipping(): void {
+    this.#skip = undefined;
+  }
+
+  /** From here on application data may come, and change_cipher_spec may not. */
+  connected(): void {
+    this.#connected = true;
+  }
+
+  useReadKeys(keys: ProtectionKeys): void {
+    if (!this.#joiner.idle) throw unexpected("handshake message across a key change");
+    this.#opener = new RecordOpener(keys);
+  }
+
+  useWriteKeys(keys: ProtectionKeys): void {
+    this.#flushHandshake();
+    this.#sealer = new RecordSealer(keys, this.#padding);
+  }
+
+  /** The largest content the peer takes in one record. RFC 8449. */
+  limitRecords(maxContentBytes: number): void {
+    this.#maxContentBytes = Math.min(maxContentBytes, MAX_PLAINTEXT_BYTES);
+  }
+
+  /** Records sealed under the present key. */
+  get sealed(): number {
+    return this.#sealer?.records ?? 0;
+  }
+
+  get maxContentBytes(): number {
+    return this.#maxContentBytes;
+  }
+
+  writeHandshake(message: Uint8Array): void {
+    this.#helloSeen = true;
+    this.#pendingHandshake.push(message);
+  }
+
+  writeChangeCipherSpec(): void {
+    this.#flushHandshake();
+    this.#out.push(plaintextRecord(ContentType.change_cipher_spec, Uint8Array.of(1)));
+  }
+
+  writeAlert(level: number, description: number): void {
+    this.#flushHandshake();
+    this.#write(ContentType.alert, Uint8Array.of(level, description));
+  }
+
+  /** One record of application data, at most `maxContentBytes` long. */
+  writeData(content: Uint8Array): void {
+    this.#flushHandshake();
+    this.#write(ContentType.application_data, content);
+  }
+
+  /** What is to be sent, in order; the caller owns it. */
+  takeOutput(): readonly Uint8Array[] {
+    this.#flushHandshake();
+    if (this.#out.length === 0) return NOTHING;
+    const out = this.#out;
+    this.#out = [];
+    return out;
+  }
+
+  /** Messages under one key share records; their order is never mixed with other content. */
+  #flushHandshake(): void {
+    const pending = this.#pendingHandshake;
+    if (pending.length === 0) return;
+    this.#pendingHandshake = [];
+    const whole = pending.length === 1 ? (pending[0] as Uint8Array) : concat(pending);
+    for (let at = 0; at < whole.length; at += this.#maxContentBytes) {
+      this.#write(ContentType.handshake, whole.subarray(at, at + this.#maxContentBytes));
+    }
+  }
+
+  #write(type: number, content: Uint8Array): void {
+    if (this.#sealer === undefined) this.#out.push(plaintextRecord(type, content));
+    else this.#sealer.seal(type, content, this.#out, this.#maxContentBytes);
+  }
+}
+
+const NOTHING: readonly Uint8Array[] = [];
+
+function readAlert(fragment: Uint8Array): Incoming {
+  if (fragment.length !== 2) {
+    throw new ProtocolError("ERR_TLS_DECODE", "decode_error", `alert: ${fragment.length} bytes instead of 2`);
+  }
+  return { kind: "alert", level: fragment[0] as number, description: fragment[1] as number };
+}
+
+function unexpected(what: string): ProtocolError {
+  return new ProtocolError("ERR_TLS_UNEXPECTED_MESSAGE", "unexpected_message", what);
+}

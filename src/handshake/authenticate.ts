@@ -1,0 +1,141 @@
+import { concat, EMPTY, equal, utf8 } from "../protocol/bytes.ts";
+import { ProtocolError, TrustError } from "../protocol/errors.ts";
+import { nameOf, SignatureScheme, type SignatureSchemeName } from "../protocol/iana.ts";
+import { schemeOf } from "../crypto/schemes.ts";
+import type { HashAlgorithm, SignatureAlgorithm, VerifyingKey } from "../crypto/provider.ts";
+import { decode } from "../wire/codec.ts";
+import { Certificate, CertificateVerify, encodeHandshake, Finished } from "../wire/handshake.ts";
+import { finishedData } from "../schedule/stages.ts";
+import { decryptError, illegalParameter, unsupportedExtension } from "./fault.ts";
+import type { Credential } from "./question.ts";
+import type { Settings } from "./settings.ts";
+
+const PREFIX = new Uint8Array(64).fill(0x20);
+const CONTEXTS = {
+  client: concat([PREFIX, utf8("TLS 1.3, client CertificateVerify"), Uint8Array.of(0)]),
+  server: concat([PREFIX, utf8("TLS 1.3, server CertificateVerify"), Uint8Array.of(0)]),
+} as const;
+
+/** What CertificateVerify signs; `signer` is the role of the side that signs. RFC 9846 §4.5.2. */
+export function signedContent(signer: "client" | "server", transcriptHash: Uint8Array): Uint8Array {
+  return concat([CONTEXTS[signer], transcriptHash]);
+}
+
+/** The first of our schemes that the peer can verify and CertificateVerify may use. */
+export function commonScheme(credential: Credential, offered: readonly number[]): SignatureSchemeName | undefined {
+  return credential.schemes.find((name) => {
+    const scheme = schemeOf(SignatureScheme[name]);
+    return scheme?.handshake === true && offered.includes(scheme.code);
+  });
+}
+
+/** The algorithm behind a scheme of ours. */
+export function algorithmOf(name: SignatureSchemeName): SignatureAlgorithm {
+  const scheme = schemeOf(SignatureScheme[name]);
+  if (scheme === undefined) throw new RangeError(`no signature scheme ${name}`);
+  return scheme.algorithm;
+}
+
+/** A Certificate message of ours. RFC 9846 §4.5.1. */
+export function certificateMessage(chain: readonly Uint8Array[], context = EMPTY): Uint8Array {
+  return encodeHandshake("certificate", Certificate, {
+    certificate_request_context: context,
+    certificate_list: chain.map((cert_data) => ({ cert_data, extensions: {} })),
+  });
+}
+
+/** A CertificateVerify message of ours. */
+export function certificateVerifyMessage(scheme: SignatureSchemeName, signature: Uint8Array): Uint8Array {
+  return encodeHandshake("certificate_verify", CertificateVerify, {
+    algorithm: SignatureScheme[scheme],
+    signature,
+  });
+}
+
+/** The peer's chain, copied out of the record. Throws a ProtocolError. */
+export function readCertificate(body: Uint8Array, settings: Settings): readonly Uint8Array[] {
+  const message = decode(Certificate, body);
+  if (message.certificate_request_context.length > 0) {
+    throw illegalParameter("certificate: certificate_request_context is not empty");
+  }
+  if (message.certificate_list.length > settings.maxChainLength) {
+    throw new TrustError(
+      "ERR_CERT_INVALID",
+      "bad_certificate",
+      `certificate: ${message.certificate_list.length} certificates, at most ${settings.maxChainLength} are read`,
+    );
+  }
+  return message.certificate_list.map((entry) => {
+    if ((entry.extensions.present?.length ?? 0) > 0) {
+      throw unsupportedExtension("certificate: an extension that was not asked for");
+    }
+    return entry.cert_data.slice();
+  });
+}
+
+/** Proof that the peer holds the key of its certificate; only `checkCertificateVerify` makes one. */
+export interface ProvenKey {
+  readonly scheme: SignatureSchemeName;
+  readonly proven: typeof proof;
+}
+const proof: unique symbol = Symbol("CertificateVerify was checked");
+
+/** Checks the peer's signature over the transcript. Throws a ProtocolError. RFC 9846 §4.5.2. */
+export function checkCertificateVerify(
+  body: Uint8Array,
+  signer: "client" | "server",
+  key: VerifyingKey,
+  transcriptHash: Uint8Array,
+  settings: Settings,
+): ProvenKey {
+  const { algorithm, signature } = decode(CertificateVerify, body);
+  const scheme = schemeOf(algorithm);
+  if (scheme === undefined || !scheme.handshake || !settings.schemes.includes(scheme.name)) {
+    throw illegalParameter(`certificate_verify: ${nameOf(SignatureScheme, algorithm)} was not offered`);
+  }
+  if (scheme.kind !== key.kind) {
+    throw illegalParameter(`certificate_verify: ${scheme.name} does not fit a key of kind ${key.kind}`);
+  }
+  if (!key.verify(scheme.algorithm, signedContent(signer, transcriptHash), signature)) {
+    throw decryptError("certificate_verify: the signature does not match");
+  }
+  return { scheme: scheme.name, proven: proof };
+}
+
+/** A Finished message of ours under a handshake traffic secret. */
+export function finishedMessage(
+  hash: HashAlgorithm,
+  trafficSecret: Uint8Array,
+  transcriptHash: Uint8Array,
+): Uint8Array {
+  return encodeHandshake("finished", Finished, {
+    verify_data: finishedData(hash, trafficSecret, transcriptHash),
+  });
+}
+
+/** Proof that the peer saw the same handshake; only `checkFinished` makes one. */
+export interface FinishedProof {
+  readonly proven: typeof finishedProof;
+}
+const finishedProof: unique symbol = Symbol("Finished was checked");
+
+/** Checks the peer's Finished. Throws a ProtocolError (decrypt_error). RFC 9846 §4.5.3. */
+export function checkFinished(
+  body: Uint8Array,
+  hash: HashAlgorithm,
+  trafficSecret: Uint8Array,
+  transcriptHash: Uint8Array,
+): FinishedProof {
+  const { verify_data } = decode(Finished, body);
+  if (verify_data.length !== hash.outputBytes) {
+    throw new ProtocolError(
+      "ERR_TLS_DECODE",
+      "decode_error",
+      `finished: verify_data has ${verify_data.length} bytes instead of ${hash.outputBytes}`,
+    );
+  }
+  if (!equal(verify_data, finishedData(hash, trafficSecret, transcriptHash))) {
+    throw decryptError("finished: the peer saw another handshake");
+  }
+  return { proven: finishedProof };
+}

@@ -1,0 +1,294 @@
+/** The client's table of states. RFC 9846 Appendix A.1. */
+import { fromUtf8, wipe } from "../protocol/bytes.ts";
+import { ExtensionType, nameOf, type SignatureSchemeName } from "../protocol/iana.ts";
+import { ProtocolError } from "../protocol/errors.ts";
+import { decode } from "../wire/codec.ts";
+import { CertificateRequest, EncryptedExtensions } from "../wire/handshake.ts";
+import type { HandshakeMessage } from "../record/framer.ts";
+import { trafficKeys } from "../schedule/traffic.ts";
+import { onClientKeyUpdate, onSessionTicket, updateClientKeys } from "./afterwards.ts";
+import {
+  algorithmOf,
+  certificateMessage,
+  certificateVerifyMessage,
+  checkCertificateVerify,
+  checkFinished,
+  commonScheme,
+  finishedMessage,
+  readCertificate,
+  signedContent,
+} from "./authenticate.ts";
+import { onQkdFailure, onQkdKey, onServerHello, onStart } from "./client-hello.ts";
+import type { Agreed, ClientInputs, ClientState, ServerIdentity } from "./client-state.ts";
+import type { Authentication, Established } from "./established.ts";
+import { illegalParameter, missingExtension, unsupportedExtension } from "./fault.ts";
+import { moveTo, type Effect, type Machine, type Step } from "./machine.ts";
+import type { Verdict } from "./question.ts";
+import type { ClientSettings } from "./settings.ts";
+
+type In<At extends ClientState["at"]> = Extract<ClientState, { readonly at: At }>;
+type ClientStep = Step<ClientState>;
+
+export const client: Machine<ClientState, ClientInputs, ClientSettings> = {
+  START: { start: onStart },
+  WAIT_QKD_KEY: { qkd_key: onQkdKey, qkd_failure: onQkdFailure },
+  WAIT_SH: { server_hello: onServerHello },
+  WAIT_EE: { encrypted_extensions: onEncryptedExtensions },
+  WAIT_CERT_CR: { certificate_request: onCertificateRequest, certificate: onCertificate },
+  WAIT_CERT: { certificate: onCertificate },
+  WAIT_CV: { certificate_verify: onCertificateVerify },
+  WAIT_VERDICT: { verdict: onVerdict },
+  WAIT_FINISHED: { finished: onFinished },
+  WAIT_SIGNATURE: { signature: onSignature },
+  CONNECTED: {
+    new_session_ticket: onSessionTicket,
+    key_update: onClientKeyUpdate,
+    update_keys: updateClientKeys,
+  },
+};
+
+function onEncryptedExtensions(
+  { agreed }: In<"WAIT_EE">,
+  message: HandshakeMessage,
+  settings: ClientSettings,
+): ClientStep {
+  const { extensions } = decode(EncryptedExtensions, message.body);
+  for (const type of extensions.present ?? []) {
+    if (!agreed.offer.sent.has(type)) {
+      throw unsupportedExtension(`encrypted_extensions: ${nameOf(ExtensionType, type)} was not offered`);
+    }
+  }
+  const alpn = chosenProtocol(extensions.application_layer_protocol_negotiation, settings);
+  agreed.transcript.add(message.bytes);
+  const next = { ...agreed, ...(alpn === undefined ? {} : { alpn }) };
+  const effects: Effect[] = [];
+  const limit = extensions.record_size_limit;
+  if (limit !== undefined) {
+    if (limit < 64) throw illegalParameter(`encrypted_extensions: record_size_limit ${limit} is below 64`);
+    effects.push({ do: "limit_records", maxContentBytes: limit - 1 });
+  }
+  const byCertificate = agreed.psk === undefined || (agreed.psk.session === undefined && settings.authentication === "certificate");
+  if (byCertificate) return moveTo({ at: "WAIT_CERT_CR", agreed: next }, ...effects);
+  const session = agreed.psk?.session;
+  const server: ServerIdentity = {
+    chain: session?.peerChain ?? [],
+    verdict: { authorized: session?.authorized ?? true },
+  };
+  return moveTo({ at: "WAIT_FINISHED", agreed: next, request: undefined, server }, ...effects);
+}
+
+function chosenProtocol(
+  answer: readonly Uint8Array[] | undefined,
+  settings: ClientSettings,
+): string | undefined {
+  if (answer === undefined) return undefined;
+  const names = answer.map((name) => settings.alpn.find((ours) => ours === textOf(name)));
+  if (names.length !== 1 || names[0] === undefined) {
+    throw illegalParameter("encrypted_extensions: the application protocol was not offered");
+  }
+  return names[0];
+}
+
+function textOf(name: Uint8Array): string | undefined {
+  try {
+    return fromUtf8(name);
+  } catch {
+    return undefined;
+  }
+}
+
+function onCertificateRequest({ agreed }: In<"WAIT_CERT_CR">, message: HandshakeMessage): ClientStep {
+  const request = decode(CertificateRequest, message.body);
+  if (request.certificate_request_context.length > 0) {
+    throw illegalParameter("certificate_request: the context is not empty during the handshake");
+  }
+  if (request.extensions.signature_algorithms === undefined) {
+    throw missingExtension("certificate_request: signature_algorithms");
+  }
+  agreed.transcript.add(message.bytes);
+  return moveTo({ at: "WAIT_CERT", agreed, request });
+}
+
+function onCertificate(
+  state: In<"WAIT_CERT_CR"> | In<"WAIT_CERT">,
+  message: HandshakeMessage,
+  settings: ClientSettings,
+): ClientStep {
+  const chain = readCertificate(message.body, settings);
+  const [leaf] = chain;
+  if (leaf === undefined) {
+    throw new ProtocolError("ERR_TLS_DECODE", "decode_error", "certificate: the server sent none");
+  }
+  const key = settings.publicKeyOf(leaf);
+  state.agreed.transcript.add(message.bytes);
+  const request = state.at === "WAIT_CERT" ? state.request : undefined;
+  return moveTo({ at: "WAIT_CV", agreed: state.agreed, request, chain, key });
+}
+
+function onCertificateVerify(
+  { agreed, request, chain, key }: In<"WAIT_CV">,
+  message: HandshakeMessage,
+  settings: ClientSettings,
+): ClientStep {
+  const proven = checkCertificateVerify(message.body, "server", key, agreed.transcript.hash(), settings);
+  agreed.transcript.add(message.bytes);
+  return moveTo(
+    { at: "WAIT_VERDICT", agreed, request, chain, proven },
+    {
+      do: "ask",
+      question: {
+        ask: "verify_peer",
+        purpose: "server",
+        chain,
+        ...(settings.serverName === undefined ? {} : { name: settings.serverName }),
+      },
+    },
+  );
+}
+
+function onVerdict({ agreed, request, chain, proven }: In<"WAIT_VERDICT">, verdict: Verdict): ClientStep {
+  return moveTo({ at: "WAIT_FINISHED", agreed, request, server: { chain, scheme: proven.scheme, verdict } });
+}
+
+function onFinished(
+  { agreed, request, server }: In<"WAIT_FINISHED">,
+  message: HandshakeMessage,
+  settings: ClientSettings,
+): ClientStep {
+  const { transcript, hash } = agreed;
+  checkFinished(message.body, hash, agreed.serverSecret, transcript.hash());
+  transcript.add(message.bytes);
+  const serverFinishedHash = transcript.hash();
+  if (request === undefined) {
+    return complete(agreed, server, serverFinishedHash, [], { by: ownProof(agreed, settings), chain: [] }, settings);
+  }
+  const credential = settings.credential;
+  const offered = request.extensions.signature_algorithms ?? [];
+  const scheme = credential === undefined ? undefined : commonScheme(credential, offered);
+  if (credential === undefined || scheme === undefined) {
+    const nothing = certificateMessage([]);
+    transcript.add(nothing);
+    const effects: Effect[] = [{ do: "send", message: nothing }];
+    return complete(agreed, server, serverFinishedHash, effects, { by: "none", chain: [] }, settings);
+  }
+  const certificate = certificateMessage(credential.chain);
+  transcript.add(certificate);
+  const content = signedContent("client", transcript.hash());
+  const algorithm = algorithmOf(scheme);
+  const send: Effect = { do: "send", message: certificate };
+  if (credential.key === "external") {
+    const next: ClientState = { at: "WAIT_SIGNATURE", agreed, server, scheme, serverFinishedHash };
+    return moveTo(next, send, { do: "ask", question: { ask: "sign", algorithm, message: content } });
+  }
+  const signature = credential.key.sign(algorithm, content);
+  return signed(agreed, server, serverFinishedHash, scheme, signature, [send], settings);
+}
+
+function onSignature(
+  { agreed, server, scheme, serverFinishedHash }: In<"WAIT_SIGNATURE">,
+  signature: Uint8Array,
+  settings: ClientSettings,
+): ClientStep {
+  return signed(agreed, server, serverFinishedHash, scheme, signature, [], settings);
+}
+
+function signed(
+  agreed: Agreed,
+  server: ServerIdentity,
+  serverFinishedHash: Uint8Array,
+  scheme: SignatureSchemeName,
+  signature: Uint8Array,
+  before: readonly Effect[],
+  settings: ClientSettings,
+): ClientStep {
+  const verify = certificateVerifyMessage(scheme, signature);
+  agreed.transcript.add(verify);
+  const chain = settings.credential?.chain ?? [];
+  const effects: Effect[] = [...before, { do: "send", message: verify }];
+  return complete(agreed, server, serverFinishedHash, effects, { by: "certificate", chain, scheme }, settings);
+}
+
+/** The client's Finished, the application keys, and the connection. */
+function complete(
+  agreed: Agreed,
+  server: ServerIdentity,
+  serverFinishedHash: Uint8Array,
+  before: readonly Effect[],
+  local: Authentication,
+  settings: ClientSettings,
+): ClientStep {
+  const { suite, hash, transcript } = agreed;
+  const finished = finishedMessage(hash, agreed.clientSecret, transcript.hash());
+  transcript.add(finished);
+  const main = agreed.handshakeSecret.intoMain();
+  const secrets = {
+    clientTraffic: main.clientTraffic(serverFinishedHash),
+    serverTraffic: main.serverTraffic(serverFinishedHash),
+    exporter: main.exporter(serverFinishedHash),
+  };
+  const resumptionSecret = main.resumption(transcript.hash());
+  main.wipe();
+  wipe(agreed.clientSecret, agreed.serverSecret);
+  const established = describe(agreed, server, local, secrets, settings);
+  const connected = {
+    suite,
+    hash,
+    secrets,
+    resumptionSecret,
+    serverName: settings.serverName ?? "",
+    alpn: agreed.alpn ?? "",
+    authorized: server.verdict.authorized,
+    peerChain: server.chain,
+  };
+  return moveTo(
+    { at: "CONNECTED", connected },
+    ...before,
+    { do: "send", message: finished },
+    { do: "log_secret", label: "CLIENT_TRAFFIC_SECRET_0", secret: secrets.clientTraffic },
+    { do: "log_secret", label: "SERVER_TRAFFIC_SECRET_0", secret: secrets.serverTraffic },
+    { do: "log_secret", label: "EXPORTER_SECRET", secret: secrets.exporter },
+    { do: "write_keys", keys: trafficKeys(settings.provider, suite, secrets.clientTraffic) },
+    { do: "read_keys", keys: trafficKeys(settings.provider, suite, secrets.serverTraffic) },
+    { do: "connected", established },
+  );
+}
+
+/** How a side without a certificate proved itself: by the PSK it shares, or not at all. */
+function ownProof({ psk }: Agreed, settings: ClientSettings): Authentication["by"] {
+  if (psk === undefined || (psk.qkd !== undefined && settings.qkd?.authenticates !== true)) return "none";
+  return psk.session === undefined ? "psk" : "resumption";
+}
+
+function describe(
+  agreed: Agreed,
+  server: ServerIdentity,
+  local: Authentication,
+  secrets: Established["secrets"],
+  settings: ClientSettings,
+): Established {
+  const { psk } = agreed;
+  const identity = psk !== undefined && psk.session === undefined ? { pskIdentity: psk.ready.identity } : {};
+  return {
+    role: "client",
+    suite: agreed.suite,
+    ...(agreed.group === undefined ? {} : { group: agreed.group }),
+    resumed: psk?.session !== undefined,
+    ...(psk?.qkd === undefined ? {} : { qkd: psk.qkd }),
+    ...(psk !== undefined && psk.qkd === undefined && psk.session === undefined
+      ? { externalPsk: psk.ready.identity }
+      : {}),
+    ...(settings.serverName === undefined ? {} : { serverName: settings.serverName }),
+    ...(agreed.alpn === undefined ? {} : { alpn: agreed.alpn }),
+    local: local.by === "psk" ? { ...local, ...identity } : local,
+    peer: {
+      by: server.scheme === undefined ? ownProof(agreed, settings) : "certificate",
+      chain: server.chain,
+      ...(server.scheme === undefined ? identity : { scheme: server.scheme }),
+    },
+    verdict: server.verdict,
+    policy: settings.policy,
+    degraded: agreed.degraded,
+    retried: agreed.retried,
+    secrets,
+  };
+}

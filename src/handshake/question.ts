@@ -1,0 +1,53 @@
+import type { SignatureAlgorithm, SigningKey } from "../crypto/provider.ts";
+import type { SignatureSchemeName } from "../protocol/iana.ts";
+
+/**
+ * What is slow or remote is a question to the host. The channel waits for the answer and buffers meanwhile;
+ * the order of what it sends never depends on how long the answer took.
+ */
+export type Question =
+  /** A fresh QKD key shared with `peer`; we are the master SAE. Answer: DeliveredKey. */
+  | { readonly ask: "draw_qkd_key"; readonly peer: string }
+  /** The QKD key that `initiator` announced; we are the slave SAE. Answer: DeliveredKey. */
+  | { readonly ask: "redeem_qkd_key"; readonly initiator: string; readonly keyId: string }
+  /** Whether the peer behind this chain is to be trusted. Answer: Verdict. */
+  | {
+      readonly ask: "verify_peer";
+      readonly purpose: "server" | "client";
+      /** DER certificates as sent, leaf first. */
+      readonly chain: readonly Uint8Array[];
+      readonly name?: string;
+    }
+  /** Which certificate to show for this name. Answer: Identity, or undefined for the default one. */
+  | { readonly ask: "choose_identity"; readonly serverName: string }
+  /** The PSK of an identity that no static list holds. Answer: StaticPsk or undefined. */
+  | { readonly ask: "find_psk"; readonly identity: Uint8Array }
+  /** A signature by a key that lives elsewhere (HSM). Answer: the signature's bytes. */
+  | { readonly ask: "sign"; readonly algorithm: SignatureAlgorithm; readonly message: Uint8Array }
+  /** A stored session by its ticket, when a ticket store is used. Answer: its bytes or undefined. */
+  | { readonly ask: "load_ticket"; readonly ticket: Uint8Array };
+
+/** A QKD key as the host delivers it; the handshake wipes `key`. */
+export interface DeliveredKey {
+  readonly id: string;
+  readonly key: Uint8Array;
+  readonly simulated: boolean;
+  readonly kind: string;
+  readonly kmes?: { readonly source: string; readonly target: string };
+}
+
+/** The host's word on the peer. */
+export interface Verdict {
+  readonly authorized: boolean;
+  /** Why not, when it is not. */
+  readonly error?: Error;
+}
+
+/** Our own certificate chain and key, as the pki room makes it; `key` may answer later (`sign` is then asked). */
+export interface Credential {
+  /** DER, leaf first. */
+  readonly chain: readonly Uint8Array[];
+  readonly key: SigningKey | "external";
+  /** Signature schemes the key can do, best first. */
+  readonly schemes: readonly SignatureSchemeName[];
+}

@@ -1,0 +1,239 @@
+/** A server's first flight, from ServerHello to Finished. RFC 9846 §2 and §4.2.3. */
+import { utf8, wipe } from "../protocol/bytes.ts";
+import { PskKeyExchangeMode, SignatureScheme, TLS12, TLS13 } from "../protocol/iana.ts";
+import { CertificateRequest, EncryptedExtensions, encodeHandshake } from "../wire/handshake.ts";
+import { ServerHello } from "../wire/hello.ts";
+import { EarlySecret } from "../schedule/stages.ts";
+import { trafficKeys } from "../schedule/traffic.ts";
+import {
+  algorithmOf,
+  certificateMessage,
+  certificateVerifyMessage,
+  commonScheme,
+  finishedMessage,
+  signedContent,
+} from "./authenticate.ts";
+import { chooseProtocol } from "./choose.ts";
+import { nothingInCommon } from "./fault.ts";
+import { moveTo, type Effect, type Step } from "./machine.ts";
+import { enforce } from "./policy.ts";
+import type { Credential } from "./question.ts";
+import type { Draft, Flight, FoundPsk, ServerInputs, ServerState } from "./server-state.ts";
+import type { ServerSettings } from "./settings.ts";
+
+type ServerStep = Step<ServerState>;
+
+/** Everything is chosen: writes the flight, or as much of it as goes before a signature made elsewhere. */
+export function answer(draft: Draft, psk: FoundPsk | undefined, settings: ServerSettings): ServerStep {
+  const degraded = enforce(
+    settings.policy,
+    {
+      ecdh: draft.group?.ecdh ?? false,
+      mlkem: draft.group?.mlkem ?? false,
+      qkd: psk?.qkd !== undefined,
+      simulated: psk?.qkd?.simulated ?? false,
+    },
+    { qkd: { reason: qkdReason(draft) }, ...draft.excuses },
+  );
+  const withCertificate = usesCertificate(draft, psk);
+  const credential = withCertificate ? chooseCredential(draft, settings) : undefined;
+  const alpn = chooseProtocol(draft.received.hello, settings);
+  const { flight, effects } = hello(draft, psk, { degraded, credential, alpn }, settings);
+  effects.push(...encryptedPart(flight, settings));
+  const { transcript } = draft;
+  const scheme = flight.scheme;
+  if (credential === undefined || scheme === undefined) return finish(flight, effects, settings);
+  const certificate = certificateMessage(credential.chain);
+  transcript.add(certificate);
+  effects.push({ do: "send", message: certificate });
+  const content = signedContent("server", transcript.hash());
+  const algorithm = algorithmOf(scheme);
+  if (credential.key === "external") {
+    effects.push({ do: "ask", question: { ask: "sign", algorithm, message: content } });
+    return moveTo({ at: "WAIT_SIGNATURE", flight }, ...effects);
+  }
+  return verifyAndFinish(flight, credential.key.sign(algorithm, content), effects, settings);
+}
+
+/** WAIT_SIGNATURE: the signature came from outside. */
+export function onServerSignature(
+  { flight }: Extract<ServerState, { at: "WAIT_SIGNATURE" }>,
+  signature: ServerInputs["signature"],
+  settings: ServerSettings,
+): ServerStep {
+  return verifyAndFinish(flight, signature, [], settings);
+}
+
+function qkdReason(draft: Draft): string {
+  return draft.received.hello.extensions.pre_shared_key === undefined
+    ? "the client offered no QKD key"
+    : "none of the keys that the client offered is a QKD key for us";
+}
+
+/** A PSK replaces the certificate unless the client asked for both. RFC 9973 §4. */
+function usesCertificate({ received }: Draft, psk: FoundPsk | undefined): boolean {
+  return psk === undefined || received.hello.extensions.tls_cert_with_extern_psk === true;
+}
+
+function chooseCredential(draft: Draft, settings: ServerSettings): Credential {
+  const candidates = draft.credential === undefined ? settings.credentials : [draft.credential];
+  if (candidates.length === 0) {
+    throw nothingInCommon("client_hello: no PSK in common, and this server has no certificate");
+  }
+  const offered = draft.received.hello.extensions.signature_algorithms ?? [];
+  const fitting = candidates.find((each) => commonScheme(each, offered) !== undefined);
+  if (fitting === undefined) throw nothingInCommon("client_hello: no signature scheme in common");
+  return fitting;
+}
+
+interface Choices {
+  readonly degraded: Flight["degraded"];
+  readonly credential: Credential | undefined;
+  readonly alpn: string | undefined;
+}
+
+/** ServerHello and the handshake keys. */
+function hello(
+  draft: Draft,
+  psk: FoundPsk | undefined,
+  { degraded, credential, alpn }: Choices,
+  settings: ServerSettings,
+): { readonly flight: Flight; readonly effects: Effect[] } {
+  const { received, suite, group, transcript } = draft;
+  const { extensions, legacy_session_id } = received.hello;
+  const share = extensions.key_share?.find((entry) => entry.group === group?.code);
+  const exchange = group === undefined || share === undefined ? undefined : group.respond(share.key_exchange);
+  const message = encodeHandshake("server_hello", ServerHello, {
+    legacy_version: TLS12,
+    random: settings.provider.random(32),
+    legacy_session_id_echo: legacy_session_id,
+    cipher_suite: suite.code,
+    legacy_compression_method: 0,
+    extensions: {
+      supported_versions: TLS13,
+      ...(group === undefined || exchange === undefined
+        ? {}
+        : { key_share: { group: group.code, key_exchange: exchange.share } }),
+      ...(psk === undefined ? {} : { pre_shared_key: psk.index }),
+      ...(psk !== undefined && credential !== undefined ? { tls_cert_with_extern_psk: true as const } : {}),
+    },
+  });
+  const hash = settings.provider.hash(suite.hash);
+  transcript.add(received.bytes);
+  transcript.select(hash);
+  transcript.add(message);
+  const handshakeSecret = new EarlySecret(hash, psk?.ready.secret).intoHandshake(exchange?.secret);
+  wipe(psk?.ready.secret);
+  const helloHash = transcript.hash();
+  const clientSecret = handshakeSecret.clientTraffic(helloHash);
+  const serverSecret = handshakeSecret.serverTraffic(helloHash);
+  const main = handshakeSecret.intoMain();
+  const effects: Effect[] = [{ do: "send", message }];
+  if (legacy_session_id.length > 0 && !draft.retried) effects.push({ do: "send_change_cipher_spec" });
+  effects.push(
+    { do: "log_secret", label: "CLIENT_HANDSHAKE_TRAFFIC_SECRET", secret: clientSecret },
+    { do: "log_secret", label: "SERVER_HANDSHAKE_TRAFFIC_SECRET", secret: serverSecret },
+    { do: "write_keys", keys: trafficKeys(settings.provider, suite, serverSecret) },
+    { do: "read_keys", keys: trafficKeys(settings.provider, suite, clientSecret) },
+  );
+  if (extensions.early_data) effects.push({ do: "skip_early_data", until: "first_opened_record" });
+  const scheme = credential === undefined ? undefined : commonScheme(credential, extensions.signature_algorithms ?? []);
+  const flight: Flight = {
+    draft,
+    hash,
+    ...(psk === undefined ? {} : { psk }),
+    ...(alpn === undefined ? {} : { alpn }),
+    ...(scheme === undefined ? {} : { scheme }),
+    degraded,
+    clientSecret,
+    serverSecret,
+    main,
+    clientCertificateRequested: credential !== undefined && settings.clientAuth !== "none",
+  };
+  return { flight, effects };
+}
+
+/** EncryptedExtensions and, where a certificate is wanted, CertificateRequest. */
+function encryptedPart(flight: Flight, settings: ServerSettings): readonly Effect[] {
+  const { draft, alpn } = flight;
+  const offered = draft.received.hello.extensions;
+  const limit = offered.record_size_limit;
+  const named = offered.server_name !== undefined && flight.psk?.ticket === undefined;
+  const message = encodeHandshake("encrypted_extensions", EncryptedExtensions, {
+    extensions: {
+      ...(named ? { server_name: true as const } : {}),
+      ...(alpn === undefined ? {} : { application_layer_protocol_negotiation: [utf8(alpn)] }),
+      ...(limit === undefined || settings.recordSizeLimit === undefined
+        ? {}
+        : { record_size_limit: settings.recordSizeLimit }),
+    },
+  });
+  draft.transcript.add(message);
+  const effects: Effect[] = [];
+  if (limit !== undefined && settings.recordSizeLimit !== undefined) {
+    effects.push({ do: "limit_records", maxContentBytes: limit - 1 });
+  }
+  effects.push({ do: "send", message });
+  if (!flight.clientCertificateRequested) return effects;
+  const authorities = settings.certificateAuthorities;
+  const request = encodeHandshake("certificate_request", CertificateRequest, {
+    certificate_request_context: new Uint8Array(0),
+    extensions: {
+      signature_algorithms: settings.schemes.map((name) => SignatureScheme[name]),
+      ...(authorities.length === 0 ? {} : { certificate_authorities: authorities }),
+    },
+  });
+  draft.transcript.add(request);
+  effects.push({ do: "send", message: request });
+  return effects;
+}
+
+function verifyAndFinish(
+  flight: Flight,
+  signature: Uint8Array,
+  effects: Effect[],
+  settings: ServerSettings,
+): ServerStep {
+  const scheme = flight.scheme;
+  if (scheme === undefined) throw new RangeError("a signature without a scheme");
+  const message = certificateVerifyMessage(scheme, signature);
+  flight.draft.transcript.add(message);
+  effects.push({ do: "send", message });
+  return finish(flight, effects, settings);
+}
+
+/** Finished and the application keys; what the client sends next is still under its handshake key. */
+function finish(flight: Flight, effects: Effect[], settings: ServerSettings): ServerStep {
+  const { draft, hash, main, psk } = flight;
+  const message = finishedMessage(hash, flight.serverSecret, draft.transcript.hash());
+  draft.transcript.add(message);
+  const finishedHash = draft.transcript.hash();
+  const secrets = {
+    clientTraffic: main.clientTraffic(finishedHash),
+    serverTraffic: main.serverTraffic(finishedHash),
+    exporter: main.exporter(finishedHash),
+  };
+  wipe(flight.serverSecret);
+  effects.push(
+    { do: "send", message },
+    { do: "log_secret", label: "CLIENT_TRAFFIC_SECRET_0", secret: secrets.clientTraffic },
+    { do: "log_secret", label: "SERVER_TRAFFIC_SECRET_0", secret: secrets.serverTraffic },
+    { do: "log_secret", label: "EXPORTER_SECRET", secret: secrets.exporter },
+    { do: "write_keys", keys: trafficKeys(settings.provider, draft.suite, secrets.serverTraffic) },
+  );
+  const answered = { flight, secrets };
+  if (flight.clientCertificateRequested) return moveTo({ at: "WAIT_CERT", answered }, ...effects);
+  const ticket = psk?.ticket;
+  const client = {
+    chain: ticket?.peerChain ?? [],
+    verdict: { authorized: ticket === undefined ? psk !== undefined && psk.qkd === undefined : ticket.authorized },
+  };
+  return moveTo({ at: "WAIT_FINISHED", answered, client }, ...effects);
+}
+
+/** Whether this client could make use of a ticket. RFC 9846 §4.3.9. */
+export function takesTickets({ received }: Draft): boolean {
+  const modes = received.hello.extensions.psk_key_exchange_modes ?? [];
+  return modes.includes(PskKeyExchangeMode.psk_dhe_ke);
+}
+

@@ -1,0 +1,315 @@
+/** How a server finds, redeems and checks the PSK it will use. RFC 9846 §4.3.11, RFC 9258, RFC 9973. */
+import { equal, fromUtf8, wipe } from "../protocol/bytes.ts";
+import { KeySourceError, TrustError } from "../protocol/errors.ts";
+import { PskKeyExchangeMode, TLS13 } from "../protocol/iana.ts";
+import { bindersBytes, type OfferedPsks } from "../wire/hello.ts";
+import { parseImportedIdentity, parseQkdContext } from "../wire/psk.ts";
+import {
+  hashOfTarget,
+  importPsk,
+  parseQkdIdentity,
+  parseRawQkdIdentity,
+  qkdContext,
+  qkdIdentity,
+  rawPsk,
+  rawQkdIdentity,
+  type ReadyPsk,
+} from "../schedule/psk.ts";
+import { EarlySecret } from "../schedule/stages.ts";
+import { chooseSuite } from "./choose.ts";
+import { decryptError } from "./fault.ts";
+import { moveTo, type Step } from "./machine.ts";
+import { missingLeg } from "./policy.ts";
+import { answer } from "./server-flight.ts";
+import type { Draft, FoundPsk, PskSearch, ServerInputs, ServerState } from "./server-state.ts";
+import { decodeTicketState, type TicketState } from "./session.ts";
+import type { ServerSettings, StaticPsk } from "./settings.ts";
+
+type In<At extends ServerState["at"]> = Extract<ServerState, { readonly at: At }>;
+type ServerStep = Step<ServerState>;
+
+/** Looks through the offered identities from `search` on; asks the host where only it can know. */
+export function searchPsk(draft: Draft, search: PskSearch, settings: ServerSettings): ServerStep {
+  const offered = usablePsks(draft, settings);
+  if (offered === undefined) return answer(draft, undefined, settings);
+  const count = Math.min(offered.identities.length, settings.maxIdentities);
+  for (let index = search.next; index < count; index++) {
+    const identity = offered.identities[index]?.identity as Uint8Array;
+    const step =
+      search.stage === "qkd"
+        ? tryQkd(draft, index, identity, settings)
+        : tryOther(draft, index, identity, settings);
+    if (step !== undefined) return step;
+  }
+  return search.stage === "qkd"
+    ? searchPsk(draft, { stage: "others", next: 0 }, settings)
+    : answer(draft, undefined, settings);
+}
+
+/** The offered PSKs, when their modes and ours allow one to be used at all. */
+function usablePsks({ received, group }: Draft, settings: ServerSettings): OfferedPsks | undefined {
+  const { pre_shared_key: psks, psk_key_exchange_modes: modes } = received.hello.extensions;
+  const mode = group === undefined ? PskKeyExchangeMode.psk_ke : PskKeyExchangeMode.psk_dhe_ke;
+  if (group === undefined && !settings.pskKe) return undefined;
+  return modes?.includes(mode) ? psks : undefined;
+}
+
+/** A QKD identity asks the host to redeem its key; whatever is none is passed over. */
+function tryQkd(
+  draft: Draft,
+  index: number,
+  identity: Uint8Array,
+  settings: ServerSettings,
+): ServerStep | undefined {
+  const qkd = settings.qkd;
+  if (qkd === undefined || settings.policy.qkd === "off") return undefined;
+  const announced = readQkdIdentity(draft, identity, settings);
+  if (announced === undefined) return undefined;
+  if (!qkd.authenticates && !draft.received.hello.extensions.tls_cert_with_extern_psk) {
+    const reason = "the client offered the QKD key without tls_cert_with_extern_psk";
+    return searchPsk(excused(draft, reason), { stage: "qkd", next: index + 1 }, settings);
+  }
+  if (announced.responder !== qkd.sae) {
+    const reason = "the QKD key that the client offered is for another SAE";
+    return searchPsk(excused(draft, reason), { stage: "qkd", next: index + 1 }, settings);
+  }
+  const { initiator, keyId, form } = announced;
+  return moveTo(
+    { at: "WAIT_QKD_KEY", draft, search: { stage: "qkd", next: index }, form, initiator, keyId },
+    { do: "ask", question: { ask: "redeem_qkd_key", initiator, keyId } },
+  );
+}
+
+interface Announced {
+  readonly form: "imported" | "raw";
+  readonly initiator: string;
+  readonly responder: string;
+  readonly keyId: string;
+}
+
+function readQkdIdentity(draft: Draft, identity: Uint8Array, settings: ServerSettings): Announced | undefined {
+  const imported = parseImportedIdentity(identity);
+  if (imported !== undefined) {
+    const keyId = parseQkdIdentity(textOf(imported.external_identity));
+    const saes = parseQkdContext(imported.context);
+    const fits = imported.target_protocol === TLS13 && hashOfTarget(imported.target_kdf) === draft.suite.hash;
+    return keyId !== undefined && saes !== undefined && fits ? { form: "imported", keyId, ...saes } : undefined;
+  }
+  if (settings.qkd?.acceptRaw !== true || settings.qkd.rawHash !== draft.suite.hash) return undefined;
+  const raw = parseRawQkdIdentity(textOf(identity));
+  return raw === undefined ? undefined : { form: "raw", ...raw };
+}
+
+function textOf(bytes: Uint8Array): string {
+  try {
+    return fromUtf8(bytes);
+  } catch {
+    return "";
+  }
+}
+
+const excused = (draft: Draft, reason: string, code?: string, cause?: unknown): Draft => ({
+  ...draft,
+  excuses: { ...draft.excuses, qkd: { reason, ...(code === undefined ? {} : { code }), cause } },
+});
+
+/** WAIT_QKD_KEY: the key is here; its binder tells whether both ends hold the same. */
+export function onRedeemedKey(
+  { draft, search, form, initiator, keyId }: In<"WAIT_QKD_KEY">,
+  delivered: ServerInputs["qkd_key"],
+  settings: ServerSettings,
+): ServerStep {
+  if (delivered.simulated && settings.policy.production) {
+    wipe(delivered.key);
+    const reason = "the QKD key comes from a simulator, which production mode refuses";
+    throw new TrustError("ERR_POLICY_SIMULATED_KEY", "insufficient_security", reason, { missing: "qkd" });
+  }
+  const responder = settings.qkd?.sae ?? "";
+  const key = delivered.key;
+  const ready =
+    form === "imported"
+      ? importPsk(
+          settings.provider,
+          { identity: qkdIdentity(keyId), key, hash: "sha256" },
+          qkdContext(initiator, responder),
+          draft.suite.hash,
+        )
+      : rawPsk({ identity: rawQkdIdentity(initiator, responder, keyId), key, hash: draft.suite.hash });
+  wipe(key);
+  const found: FoundPsk = {
+    index: search.next,
+    ready,
+    qkd: {
+      keyId,
+      initiator,
+      responder,
+      simulated: delivered.simulated,
+      kind: delivered.kind,
+      form,
+      ...(delivered.kmes === undefined ? {} : { kmes: delivered.kmes }),
+    },
+  };
+  checkBinder(draft, found, settings);
+  const { next, effects } = answer(draft, found, settings);
+  return moveTo(next, { do: "qkd_key_used", initiator, keyId }, ...effects);
+}
+
+const NOT_THERE = new Set(["ERR_QKD_UNKNOWN_KEY", "ERR_QKD_KEY_USED"]);
+
+/** WAIT_QKD_KEY: no key came; the policy says whether the connection goes on without. */
+export function onRedeemFailure(
+  { draft }: In<"WAIT_QKD_KEY">,
+  error: ServerInputs["qkd_failure"],
+  settings: ServerSettings,
+): ServerStep {
+  if (error instanceof KeySourceError && error.fatal) throw error;
+  const code = error instanceof KeySourceError ? error.code : undefined;
+  if (settings.policy.qkd === "required") {
+    const alert = code !== undefined && NOT_THERE.has(code) ? "unknown_psk_identity" : "internal_error";
+    throw missingLeg(settings.policy, "qkd", error.message, error, alert);
+  }
+  return searchPsk(excused(draft, error.message, code, error), { stage: "others", next: 0 }, settings);
+}
+
+/** A ticket of ours or a static PSK; undefined when the identity is neither. */
+function tryOther(
+  draft: Draft,
+  index: number,
+  identity: Uint8Array,
+  settings: ServerSettings,
+): ServerStep | undefined {
+  const search: PskSearch = { stage: "others", next: index };
+  if (maySeeTicket(draft, settings)) {
+    const sealer = settings.tickets?.sealer;
+    if (sealer === undefined) {
+      if (identity.length === 32) {
+        return moveTo({ at: "WAIT_TICKET", draft, search }, { do: "ask", question: { ask: "load_ticket", ticket: identity } });
+      }
+    } else {
+      const state = sealer.open(identity);
+      const step = state === undefined ? undefined : tryTicket(draft, index, state, settings);
+      if (step !== undefined) return step;
+    }
+  }
+  if (!mayUseStatic(draft, settings)) return undefined;
+  const step = tryStatic(draft, index, identity, settings.psks, settings);
+  if (step !== undefined || !settings.asksForPsk) return step;
+  return moveTo({ at: "WAIT_PSK", draft, search }, { do: "ask", question: { ask: "find_psk", identity } });
+}
+
+/** WAIT_TICKET: the host looked into its store. */
+export function onStoredTicket(
+  { draft, search }: In<"WAIT_TICKET">,
+  state: ServerInputs["ticket"],
+  settings: ServerSettings,
+): ServerStep {
+  const step = state === undefined ? undefined : tryTicket(draft, search.next, state, settings);
+  return step ?? searchPsk(draft, { stage: "others", next: search.next + 1 }, settings);
+}
+
+/** WAIT_PSK: the host knew the identity, or did not. */
+export function onHostPsk(
+  { draft, search }: In<"WAIT_PSK">,
+  psk: ServerInputs["psk"],
+  settings: ServerSettings,
+): ServerStep {
+  const identity = draft.received.hello.extensions.pre_shared_key?.identities[search.next]?.identity;
+  const step =
+    psk === undefined || identity === undefined
+      ? undefined
+      : tryStatic(draft, search.next, identity, [psk], settings);
+  return step ?? searchPsk(draft, { stage: "others", next: search.next + 1 }, settings);
+}
+
+/** Where QKD is required its key is fresh for each connection; RFC 9973 keeps resumption out of its handshakes. */
+function maySeeTicket({ received }: Draft, settings: ServerSettings): boolean {
+  return (
+    settings.tickets !== undefined &&
+    settings.policy.qkd !== "required" &&
+    !received.hello.extensions.tls_cert_with_extern_psk
+  );
+}
+
+/** Without a certificate beside it a PSK leaves no room for a client certificate. */
+function mayUseStatic({ received }: Draft, settings: ServerSettings): boolean {
+  const withCertificate = received.hello.extensions.tls_cert_with_extern_psk === true;
+  return withCertificate ? settings.credentials.length > 0 : settings.clientAuth !== "require";
+}
+
+function tryTicket(
+  draft: Draft,
+  index: number,
+  bytes: Uint8Array,
+  settings: ServerSettings,
+): ServerStep | undefined {
+  const ticket = decodeTicketState(bytes);
+  wipe(bytes);
+  if (ticket === undefined || !ticketFits(draft, ticket, settings)) return undefined;
+  const suite = settings.suites.find(({ code }) => code === ticket.suite);
+  if (suite === undefined) return undefined;
+  const ready: ReadyPsk = {
+    identity: new Uint8Array(0),
+    secret: ticket.psk,
+    hash: suite.hash,
+    binder: "res binder",
+  };
+  return accept(draft, { index, ready, ticket }, settings);
+}
+
+function ticketFits({ received }: Draft, ticket: TicketState, settings: ServerSettings): boolean {
+  const ageMs = settings.now() - ticket.issuedMs;
+  const fresh = ageMs >= 0 && ageMs <= 1000 * ticket.lifetimeSeconds;
+  const named = ticket.serverName === (received.serverName ?? "");
+  const identified = settings.clientAuth !== "require" || (ticket.authorized && ticket.peerChain.length > 0);
+  return fresh && named && identified;
+}
+
+function tryStatic(
+  draft: Draft,
+  index: number,
+  identity: Uint8Array,
+  psks: readonly StaticPsk[],
+  settings: ServerSettings,
+): ServerStep | undefined {
+  const imported = parseImportedIdentity(identity);
+  for (const psk of psks) {
+    if (psk.importContext === undefined) {
+      if (equal(identity, psk.identity)) {
+        const step = accept(draft, { index, ready: rawPsk(psk) }, settings);
+        if (step !== undefined) return step;
+      }
+      continue;
+    }
+    const target = imported === undefined ? undefined : hashOfTarget(imported.target_kdf);
+    if (imported === undefined || target === undefined || imported.target_protocol !== TLS13) continue;
+    if (!equal(imported.external_identity, psk.identity) || !equal(imported.context, psk.importContext)) continue;
+    const step = accept(draft, { index, ready: importPsk(settings.provider, psk, psk.importContext, target) }, settings);
+    if (step !== undefined) return step;
+  }
+  return undefined;
+}
+
+/** Takes a PSK when a common suite has its hash; a suite that a retry announced cannot change any more. */
+function accept(draft: Draft, found: FoundPsk, settings: ServerSettings): ServerStep | undefined {
+  const fits = draft.suite.hash === found.ready.hash;
+  const suite =
+    fits || draft.retried ? draft.suite : chooseSuite(draft.received.hello, settings, found.ready.hash);
+  if (suite === undefined || suite.hash !== found.ready.hash) return undefined;
+  checkBinder(draft, found, settings);
+  return answer({ ...draft, suite }, found, settings);
+}
+
+/** Checks the one binder that counts. Throws a ProtocolError (decrypt_error). RFC 9846 §4.3.11. */
+function checkBinder(draft: Draft, { index, ready }: FoundPsk, settings: ServerSettings): void {
+  const offered = draft.received.hello.extensions.pre_shared_key as OfferedPsks;
+  const { bytes } = draft.received;
+  const truncated = bytes.subarray(0, bytes.length - bindersBytes(offered));
+  const hash = settings.provider.hash(ready.hash);
+  const early = new EarlySecret(hash, ready.secret);
+  const expected = early.binder(ready.binder, draft.transcript.hashTruncated(hash, truncated));
+  early.wipe();
+  if (!equal(offered.binders[index] as Uint8Array, expected)) {
+    wipe(ready.secret);
+    throw decryptError("client_hello: the binder does not match, so the two ends hold different keys");
+  }
+}

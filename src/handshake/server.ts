@@ -1,0 +1,210 @@
+/** The server's table of states. RFC 9846 Appendix A.2. */
+import { wipe } from "../protocol/bytes.ts";
+import { TrustError } from "../protocol/errors.ts";
+import type { HandshakeMessage } from "../record/framer.ts";
+import { Transcript } from "../schedule/transcript.ts";
+import { trafficKeys } from "../schedule/traffic.ts";
+import { onServerKeyUpdate, sessionTickets, updateServerKeys } from "./afterwards.ts";
+import { checkCertificateVerify, checkFinished, readCertificate } from "./authenticate.ts";
+import { checkSecondHello, chooseGroup, chooseSuite, readHello, retryMessage } from "./choose.ts";
+import type { Authentication, Established } from "./established.ts";
+import { illegalParameter, nothingInCommon } from "./fault.ts";
+import { moveTo, type Effect, type Machine, type Step } from "./machine.ts";
+import type { Verdict } from "./question.ts";
+import { onServerSignature, takesTickets } from "./server-flight.ts";
+import { onHostPsk, onRedeemedKey, onRedeemFailure, onStoredTicket, searchPsk } from "./server-psk.ts";
+import type { Answered, ClientIdentity, Draft, ReceivedHello, ServerInputs, ServerState } from "./server-state.ts";
+import type { ServerSettings } from "./settings.ts";
+
+type In<At extends ServerState["at"]> = Extract<ServerState, { readonly at: At }>;
+type ServerStep = Step<ServerState>;
+
+export const server: Machine<ServerState, ServerInputs, ServerSettings> = {
+  START: { client_hello: onClientHello },
+  WAIT_IDENTITY: { identity: onIdentity },
+  WAIT_QKD_KEY: { qkd_key: onRedeemedKey, qkd_failure: onRedeemFailure },
+  WAIT_TICKET: { ticket: onStoredTicket },
+  WAIT_PSK: { psk: onHostPsk },
+  WAIT_SIGNATURE: { signature: onServerSignature },
+  WAIT_CERT: { certificate: onCertificate },
+  WAIT_CV: { certificate_verify: onCertificateVerify },
+  WAIT_VERDICT: { verdict: onVerdict },
+  WAIT_FINISHED: { finished: onFinished },
+  CONNECTED: { key_update: onServerKeyUpdate, update_keys: updateServerKeys },
+};
+
+/** The state that a server begins in. */
+export const serverStart = (): ServerState => ({ at: "START", transcript: new Transcript() });
+
+function onClientHello(
+  { retry, transcript }: In<"START">,
+  message: HandshakeMessage,
+  settings: ServerSettings,
+): ServerStep {
+  const received = readHello(message);
+  if (retry !== undefined) checkSecondHello(received, retry);
+  const suite = retry?.suite ?? chooseSuite(received.hello, settings);
+  if (suite === undefined) throw nothingInCommon("client_hello: no cipher suite in common");
+  const choice = chooseGroup(received.hello, settings);
+  const missing = choice.group !== undefined && !choice.shared;
+  if (retry === undefined && (missing || settings.demandsCookie)) {
+    return askAgain(received, suite, missing ? choice.group : undefined, transcript, settings);
+  }
+  if (missing) throw illegalParameter("client_hello: the key share asked for is missing");
+  const draft: Draft = {
+    received,
+    suite,
+    ...(choice.group === undefined ? {} : { group: choice.group }),
+    retried: retry !== undefined,
+    transcript,
+    excuses: {},
+  };
+  if (settings.asksForIdentity && received.serverName !== undefined) {
+    return moveTo(
+      { at: "WAIT_IDENTITY", draft },
+      { do: "ask", question: { ask: "choose_identity", serverName: received.serverName } },
+    );
+  }
+  return searchPsk(draft, { stage: "qkd", next: 0 }, settings);
+}
+
+/** HelloRetryRequest with a cookie that this connection alone knows. RFC 9846 §4.2.4 and §4.3.2. */
+function askAgain(
+  received: ReceivedHello,
+  suite: Draft["suite"],
+  group: Draft["group"],
+  transcript: Transcript,
+  settings: ServerSettings,
+): ServerStep {
+  const cookie = settings.provider.random(32).slice();
+  const message = retryMessage(received.hello, suite, group?.code, cookie);
+  transcript.add(received.bytes);
+  transcript.foldRetry(settings.provider.hash(suite.hash));
+  transcript.add(message);
+  const effects: Effect[] = [{ do: "send", message }];
+  if (received.hello.legacy_session_id.length > 0) effects.push({ do: "send_change_cipher_spec" });
+  if (received.hello.extensions.early_data) effects.push({ do: "skip_early_data", until: "second_client_hello" });
+  const retry = { suite, ...(group === undefined ? {} : { group }), cookie, first: received };
+  return moveTo({ at: "START", retry, transcript }, ...effects);
+}
+
+function onIdentity(
+  { draft }: In<"WAIT_IDENTITY">,
+  credential: ServerInputs["identity"],
+  settings: ServerSettings,
+): ServerStep {
+  const chosen = credential === undefined ? draft : { ...draft, credential };
+  return searchPsk(chosen, { stage: "qkd", next: 0 }, settings);
+}
+
+function onCertificate(
+  { answered }: In<"WAIT_CERT">,
+  message: HandshakeMessage,
+  settings: ServerSettings,
+): ServerStep {
+  const chain = readCertificate(message.body, settings);
+  answered.flight.draft.transcript.add(message.bytes);
+  const [leaf] = chain;
+  if (leaf === undefined) {
+    if (settings.clientAuth === "require") {
+      throw new TrustError("ERR_CERT_REQUIRED", "certificate_required", "the client sent no certificate");
+    }
+    return moveTo({ at: "WAIT_FINISHED", answered, client: { chain: [], verdict: { authorized: false } } });
+  }
+  return moveTo({ at: "WAIT_CV", answered, chain, key: settings.publicKeyOf(leaf) });
+}
+
+function onCertificateVerify(
+  { answered, chain, key }: In<"WAIT_CV">,
+  message: HandshakeMessage,
+  settings: ServerSettings,
+): ServerStep {
+  const { transcript } = answered.flight.draft;
+  const proven = checkCertificateVerify(message.body, "client", key, transcript.hash(), settings);
+  transcript.add(message.bytes);
+  return moveTo(
+    { at: "WAIT_VERDICT", answered, chain, proven },
+    { do: "ask", question: { ask: "verify_peer", purpose: "client", chain } },
+  );
+}
+
+function onVerdict({ answered, chain, proven }: In<"WAIT_VERDICT">, verdict: Verdict): ServerStep {
+  return moveTo({ at: "WAIT_FINISHED", answered, client: { chain, scheme: proven.scheme, verdict } });
+}
+
+function onFinished(
+  { answered, client }: In<"WAIT_FINISHED">,
+  message: HandshakeMessage,
+  settings: ServerSettings,
+): ServerStep {
+  const { flight, secrets } = answered;
+  const { draft, hash, main } = flight;
+  checkFinished(message.body, hash, flight.clientSecret, draft.transcript.hash());
+  draft.transcript.add(message.bytes);
+  wipe(flight.clientSecret);
+  const effects: Effect[] = [
+    { do: "read_keys", keys: trafficKeys(settings.provider, draft.suite, secrets.clientTraffic) },
+    { do: "connected", established: describe(answered, client, settings) },
+  ];
+  // Where QKD is required each connection takes a fresh key, so a ticket would never be accepted.
+  if (settings.tickets !== undefined && settings.policy.qkd !== "required" && takesTickets(draft)) {
+    const resumptionSecret = main.resumption(draft.transcript.hash());
+    const facts = {
+      serverName: draft.received.serverName ?? "",
+      alpn: flight.alpn ?? "",
+      authorized: client.verdict.authorized,
+      peerChain: client.chain,
+    };
+    effects.push(...sessionTickets(settings, draft.suite, resumptionSecret, facts));
+    wipe(resumptionSecret);
+  }
+  main.wipe();
+  return moveTo({ at: "CONNECTED", connected: { suite: draft.suite, hash, secrets } }, ...effects);
+}
+
+function describe(
+  { flight, secrets }: Answered,
+  client: ClientIdentity,
+  settings: ServerSettings,
+): Established {
+  const { draft, psk, scheme } = flight;
+  const external = psk !== undefined && psk.ticket === undefined;
+  const identity = external ? { pskIdentity: psk.ready.identity } : {};
+  const byPsk = pskProof(flight, settings);
+  const ownChain = scheme === undefined ? [] : ownChainOf(flight, settings);
+  return {
+    role: "server",
+    suite: draft.suite,
+    ...(draft.group === undefined ? {} : { group: draft.group }),
+    resumed: psk?.ticket !== undefined,
+    ...(psk?.qkd === undefined ? {} : { qkd: psk.qkd }),
+    ...(external && psk.qkd === undefined ? { externalPsk: psk.ready.identity } : {}),
+    ...(draft.received.serverName === undefined ? {} : { serverName: draft.received.serverName }),
+    ...(flight.alpn === undefined ? {} : { alpn: flight.alpn }),
+    local:
+      scheme === undefined
+        ? { by: byPsk, chain: [], ...identity }
+        : { by: "certificate", chain: ownChain, scheme },
+    peer:
+      client.scheme === undefined
+        ? { by: byPsk, chain: client.chain, ...(byPsk === "psk" ? identity : {}) }
+        : { by: "certificate", chain: client.chain, scheme: client.scheme },
+    verdict: client.verdict,
+    policy: settings.policy,
+    degraded: flight.degraded,
+    retried: draft.retried,
+    secrets,
+  };
+}
+
+/** What a PSK proves: a ticket and a static PSK the holder, a QKD key only where it is meant to. */
+function pskProof({ psk }: Answered["flight"], settings: ServerSettings): Authentication["by"] {
+  if (psk === undefined) return "none";
+  if (psk.ticket !== undefined) return "resumption";
+  return psk.qkd === undefined || settings.qkd?.authenticates === true ? "psk" : "none";
+}
+
+function ownChainOf({ draft, scheme }: Answered["flight"], settings: ServerSettings): readonly Uint8Array[] {
+  if (draft.credential !== undefined) return draft.credential.chain;
+  return settings.credentials.find((each) => scheme !== undefined && each.schemes.includes(scheme))?.chain ?? [];
+}

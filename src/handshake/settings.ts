@@ -1,0 +1,97 @@
+import type { KeyExchangeGroup } from "../crypto/groups.ts";
+import type { CryptoProvider, HashName, VerifyingKey } from "../crypto/provider.ts";
+import type { Suite } from "../crypto/suites.ts";
+import type { SignatureSchemeName } from "../protocol/iana.ts";
+import type { Policy } from "./policy.ts";
+import type { Credential } from "./question.ts";
+import type { Session } from "./session.ts";
+
+/** A static external PSK as provisioned. */
+export interface StaticPsk {
+  readonly identity: Uint8Array;
+  readonly key: Uint8Array;
+  readonly hash: HashName;
+  /** Set when the PSK is imported by RFC 9258; the context both sides agreed on, possibly empty. */
+  readonly importContext?: Uint8Array;
+}
+
+/** What both roles need to decide. The channel room makes it from the user's options. */
+export interface Settings {
+  readonly provider: CryptoProvider;
+  readonly suites: readonly Suite[];
+  readonly groups: readonly KeyExchangeGroup[];
+  /** Schemes we accept from the peer, for CertificateVerify and inside certificates. */
+  readonly schemes: readonly SignatureSchemeName[];
+  readonly alpn: readonly string[];
+  readonly policy: Policy;
+  /** Whether psk_ke (no ephemeral exchange) is acceptable. */
+  readonly pskKe: boolean;
+  readonly psks: readonly StaticPsk[];
+  /** The largest TLSInnerPlaintext we accept, in bytes. RFC 8449. */
+  readonly recordSizeLimit?: number;
+  readonly keyLog: boolean;
+  /** Milliseconds since 1970; handed in, because below the sans-IO line there is no clock. */
+  readonly now: () => number;
+  /** The key in a DER certificate, ready to verify with. Throws a TrustError for what is none. */
+  readonly publicKeyOf: (certificate: Uint8Array) => VerifyingKey;
+  readonly maxChainLength: number;
+}
+
+export interface ClientSettings extends Settings {
+  /** The name the peer must have; sent as SNI unless it is an IP address. */
+  readonly serverName?: string;
+  readonly sendServerName: boolean;
+  /** How many groups, from the front, get a key share in the first ClientHello. */
+  readonly keyShares: number;
+  readonly authentication: "certificate" | "psk";
+  readonly qkd?: {
+    readonly sae: string;
+    readonly peer: string;
+    readonly form: "imported" | "raw";
+    readonly rawHash: HashName;
+    /** True when the QKD key alone may authenticate the peer (no RFC 9973, no certificate). */
+    readonly authenticates: boolean;
+  };
+  readonly credential?: Credential;
+  readonly session?: Session;
+  readonly resumption: boolean;
+  /** True when the host goes on with a peer it could not verify, so such a session may be resumed too. */
+  readonly acceptsUnverified: boolean;
+  /** RFC 9846 §E.4. */
+  readonly middleboxCompatibility: boolean;
+}
+
+/** Seals ticket states under rotating keys, or hands out keys into a store. */
+export interface TicketSealer {
+  seal(state: Uint8Array): Uint8Array;
+  /** Undefined for a ticket that is not ours or whose key has gone. */
+  open(ticket: Uint8Array): Uint8Array | undefined;
+}
+
+export interface ServerSettings extends Settings {
+  readonly credentials: readonly Credential[];
+  /** True when the host chooses by server name (SNICallback). */
+  readonly asksForIdentity: boolean;
+  /** True when the host may know PSKs beyond the static ones (pskCallback). */
+  readonly asksForPsk: boolean;
+  readonly clientAuth: "none" | "request" | "require";
+  readonly certificateAuthorities: readonly Uint8Array[];
+  readonly qkd?: {
+    readonly sae: string;
+    readonly acceptRaw: boolean;
+    readonly rawHash: HashName;
+    readonly authenticates: boolean;
+  };
+  readonly tickets?: {
+    readonly count: number;
+    readonly lifetimeSeconds: number;
+    /** Absent when the host keeps the sessions (ticket store). */
+    readonly sealer?: TicketSealer;
+  };
+  /** Whether our order of suites counts, or the client's. */
+  readonly honorOwnOrder: boolean;
+  /** PSK identities looked at per ClientHello. */
+  readonly maxIdentities: number;
+  /** True when every client must answer a HelloRetryRequest with our cookie first. RFC 9846 §4.3.2. */
+  readonly demandsCookie: boolean;
+}
