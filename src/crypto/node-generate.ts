@@ -1,6 +1,6 @@
 import { generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
 import { wipe } from "../protocol/bytes.ts";
-import { type GeneratedKeyPair, generateMlDsaKeyPair } from "./generate.ts";
+import { type GeneratedKeyPair, generateMlDsaKeyPair, type MlDsaKind } from "./generate.ts";
 import type { KeyKind } from "./provider.ts";
 
 /** Bits of an RSA modulus: 128-bit strength by SP 800-57 part 1. */
@@ -21,14 +21,18 @@ export function generateKeyPair(kind: KeyKind): GeneratedKeyPair {
       return exported(generateKeyPairSync("rsa-pss", { modulusLength: modulusBits }));
     case "ml-dsa-44":
     case "ml-dsa-65":
-    case "ml-dsa-87": {
-      const seed = randomBytes(32);
-      try {
-        return generateMlDsaKeyPair(kind, seed);
-      } finally {
-        wipe(seed);
-      }
-    }
+    case "ml-dsa-87":
+      break;
+  }
+  return fromSeed(kind);
+}
+
+function fromSeed(kind: MlDsaKind): GeneratedKeyPair {
+  const seed = randomBytes(32);
+  try {
+    return generateMlDsaKeyPair(kind, seed);
+  } finally {
+    wipe(seed);
   }
 }
 

@@ -1,0 +1,70 @@
+import type { CryptoProvider, SigningKey } from "../crypto/provider.ts";
+import { schemesFor } from "../crypto/schemes.ts";
+import { wipe } from "../protocol/bytes.ts";
+import { UsageError } from "../protocol/errors.ts";
+import type { SignatureSchemeName } from "../protocol/iana.ts";
+import { publicKeyOctets } from "./algorithm.ts";
+import { type Certificate, sameBytes } from "./certificate.ts";
+import { certificatesFromPem, privateKeyFromPem } from "./pem.ts";
+
+/** Who we are: a certificate chain and the key that proves it. */
+export interface Identity {
+  /** DER, leaf first, each next one having issued the one before it. RFC 9846 §4.5.1. */
+  readonly chain: readonly Uint8Array[];
+  readonly key: SigningKey;
+  /** What the key can sign a CertificateVerify with, best first. RFC 9846 §4.3.3. */
+  readonly schemes: readonly SignatureSchemeName[];
+  readonly leaf: Certificate;
+}
+
+/**
+ * An identity from PEM (text or bytes) or DER: `cert` with the leaf and its issuers in any order, `key` in PKCS #8.
+ * Throws a UsageError naming `cert` or `key` when one cannot be read or they do not belong together.
+ */
+export function loadIdentity(
+  provider: CryptoProvider,
+  { cert, key }: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array },
+): Identity {
+  const certificates = certificatesFromPem(cert, "cert");
+  const pkcs8 = privateKeyFromPem(key, "key");
+  const signingKey = signingKeyFrom(provider, pkcs8);
+  if (pkcs8 !== key) wipe(pkcs8); // Our own copy; a caller's buffer stays the caller's.
+  const bits = publicKeyOctets(signingKey.spki);
+  const leaf = certificates.find(
+    ({ publicKey, spki }) => publicKey.kind === signingKey.kind && sameBytes(publicKeyOctets(spki), bits),
+  );
+  if (leaf === undefined) {
+    throw new UsageError("ERR_OPTION_INVALID", "`key` is not the private key of any certificate in `cert`", {
+      option: "key",
+    });
+  }
+  return Object.freeze({
+    chain: Object.freeze(inOrder(leaf, certificates).map(({ der }) => der)),
+    key: signingKey,
+    schemes: Object.freeze([...schemesFor(signingKey.kind)]),
+    leaf,
+  });
+}
+
+function signingKeyFrom(provider: CryptoProvider, pkcs8: Uint8Array): SigningKey {
+  try {
+    return provider.signingKey(pkcs8);
+  } catch (cause) {
+    if (!(cause instanceof UsageError)) throw cause;
+    throw new UsageError(cause.code, `\`key\` is not usable: ${cause.message}`, { option: "key", cause });
+  }
+}
+
+/** The leaf, its issuer, that one's issuer …; certificates that are none of these follow at the end. */
+function inOrder(leaf: Certificate, certificates: readonly Certificate[]): readonly Certificate[] {
+  const rest = certificates.filter(({ der }) => !sameBytes(der, leaf.der));
+  const ordered = [leaf];
+  for (let tip = leaf; tip.subject.key !== tip.issuer.key; ) {
+    const at = rest.findIndex(({ subject }) => subject.key === tip.issuer.key);
+    const [next] = at === -1 ? [] : rest.splice(at, 1);
+    if (next === undefined) break;
+    ordered.push(next);
+    tip = next;
+  }
+  return [...ordered, ...rest];
+}
