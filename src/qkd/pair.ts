@@ -1,6 +1,6 @@
 /** Two key sources in one process: what one draws the other redeems. */
 
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomFillSync, randomUUID } from "node:crypto";
 import { wipe } from "../protocol/bytes.ts";
 import { KeySourceError, UsageError } from "../protocol/errors.ts";
 import { keyId, ownSae } from "./names.ts";
@@ -82,9 +82,10 @@ class End implements InProcessSource {
   drawNow(peer: string, bytes = 32): QkdKey {
     this.#ready(peer);
     const key = this.#link.feed(whole({ bytes }, "bytes", 32, 16, 8192));
-    if (key.length !== bytes) throw this.#fail("ERR_QKD_KEY_SIZE", `the feed gave ${key.length} bytes, not ${bytes}`);
+    if (key.length !== bytes)
+      throw this.#fail("ERR_QKD_KEY_SIZE", `the feed gave ${key.length} bytes, not ${bytes}`);
     const id = randomUUID();
-    this.#outgoing.set(id, key.slice());
+    this.#outgoing.set(id, new Uint8Array(key));
     this.#bound();
     this.#counts.drawn++;
     return { id, key, simulated: this.simulated, kind: this.kind };
@@ -154,7 +155,7 @@ function blocks(): (bytes: number) => Uint8Array {
   let at = 0;
   return (bytes) => {
     if (at + bytes > block.length) {
-      block = randomBytes(Math.max(4096, bytes));
+      block = randomFillSync(new Uint8Array(Math.max(4096, bytes)));
       at = 0;
     }
     const key = block.slice(at, at + bytes);
