@@ -1,6 +1,7 @@
 /** A file of keys used like a one-time pad: each key once, in the file's order, never again after a restart. */
 
 import { mkdir, open, readdir } from "node:fs/promises";
+import { dirname } from "node:path";
 import { wipe } from "../protocol/bytes.ts";
 import { KeySourceError, type KeySourceErrorCode, UsageError } from "../protocol/errors.ts";
 import { type FileEntry, readEntries } from "./file.ts";
@@ -180,7 +181,9 @@ function poolEntry(entry: FileEntry, path: string, fallback: string | undefined)
 
 async function readUsed(path: string): Promise<Set<string>> {
   try {
-    await mkdir(path, { mode: 0o700, recursive: true });
+    const made = await mkdir(path, { mode: 0o700, recursive: true });
+    // The marks are only as durable as the folder that they lie in.
+    if (made !== undefined) await syncFolder(dirname(made));
     const names = (await readdir(path)).map(parseKeyId).filter((id) => id !== undefined);
     return new Set(names);
   } catch (cause) {
@@ -198,12 +201,16 @@ async function mark(folder: string, id: string): Promise<void> {
   } finally {
     await file.close();
   }
+  await syncFolder(folder);
+}
+
+async function syncFolder(path: string): Promise<void> {
   // Windows opens no folders; its file system keeps names in a journal.
   if (process.platform === "win32") return;
-  const parent = await open(folder, "r");
+  const folder = await open(path, "r");
   try {
-    await parent.sync();
+    await folder.sync();
   } finally {
-    await parent.close();
+    await folder.close();
   }
 }

@@ -1,0 +1,159 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Command, InvalidArgumentError } from "commander";
+import { loopStore, startPair } from "../../kme/pair.ts";
+import { type Kme, type Listen, startKme } from "../../kme/server.ts";
+import { UsageError } from "../../protocol/errors.ts";
+
+interface KmeFlags {
+  readonly single?: boolean;
+  readonly listenA: Listen;
+  readonly listenB: Listen;
+  readonly pki?: string;
+  readonly ca?: string;
+  readonly certA?: string;
+  readonly keyA?: string;
+  readonly certB?: string;
+  readonly keyB?: string;
+  readonly idA: string;
+  readonly idB: string;
+  readonly saeA: string[];
+  readonly saeB: string[];
+  readonly rate: number;
+  readonly stock: number;
+  readonly json?: boolean;
+}
+
+/** Adds `qkd-tls kme`: a linked pair of reference KMEs, or a single one. */
+export function registerKme(program: Command): void {
+  program
+    .command("kme")
+    .summary("run a linked pair of ETSI 014 key-management entities, or one")
+    .description(
+      "Runs two ETSI GS QKD 014 key-management entities (KMEs) that share simulated key material, over mutual TLS.\n" +
+        "An application is known by the common name (CN) of its client certificate: its SAE ID.\n" +
+        "Prints a line for each KME once it listens; ends on SIGINT or SIGTERM.",
+    )
+    .option("--single", "one KME (the A side) that serves all SAEs itself")
+    .option("--listen-a <host:port>", "where KME A listens; port 0 takes a free one", address, local(8443))
+    .option("--listen-b <host:port>", "where KME B listens", address, local(8444))
+    .option("--pki <dir>", "take ca.crt, kme-a.crt, kme-a.key, kme-b.crt and kme-b.key from here")
+    .option("--ca <file>", "PEM certificates that vouch for the SAEs")
+    .option("--cert-a <file>", "PEM certificate chain of KME A")
+    .option("--key-a <file>", "PEM private key of KME A")
+    .option("--cert-b <file>", "PEM certificate chain of KME B")
+    .option("--key-b <file>", "PEM private key of KME B")
+    .option("--id-a <id>", "KME ID of A", "kme-a")
+    .option("--id-b <id>", "KME ID of B", "kme-b")
+    .option("--sae-a <id...>", "SAEs that A serves", ["sae-a"])
+    .option("--sae-b <id...>", "SAEs that B serves", ["sae-b"])
+    .option("--rate <keys/s>", "256-bit keys that the link makes each second, each way", amount, 100)
+    .option("--stock <n>", "keys held at most, and from the start, each way; 0 is an empty KME", amount, 1000)
+    .option("--json", "one JSON object a line, for programs")
+    .addHelpText("after", "\nExample:\n  qkd-tls pki --out certs && qkd-tls kme --pki certs")
+    .action((flags: KmeFlags) => run(flags));
+}
+
+async function run(flags: KmeFlags): Promise<void> {
+  const running = flags.single === true ? await startSingle(flags) : await startBoth(flags);
+  for (const kme of running.kmes) process.stdout.write(`${line(kme, flags.json === true)}\n`);
+  await stopped();
+  await running.close();
+}
+
+interface Running {
+  readonly kmes: readonly { readonly kme: Kme; readonly saes: readonly string[] }[];
+  close(): Promise<void>;
+}
+
+async function startBoth(flags: KmeFlags): Promise<Running> {
+  const pair = await startPair({
+    ca: pem(flags, "ca", "ca.crt"),
+    a: { id: flags.idA, listen: flags.listenA, saes: flags.saeA, ...identity(flags, "A") },
+    b: { id: flags.idB, listen: flags.listenB, saes: flags.saeB, ...identity(flags, "B") },
+    link: { keysPerSecond: flags.rate, maxStored: flags.stock, initialKeys: flags.stock },
+  });
+  const kmes = [
+    { kme: pair.a, saes: flags.saeA },
+    { kme: pair.b, saes: flags.saeB },
+  ];
+  return { kmes, close: () => pair.close() };
+}
+
+async function startSingle(flags: KmeFlags): Promise<Running> {
+  const saes = [...new Set([...flags.saeA, ...flags.saeB])];
+  const { store } = loopStore({
+    keysPerSecond: flags.rate,
+    maxStored: flags.stock,
+    initialKeys: flags.stock,
+  });
+  const kme = await startKme({
+    id: flags.idA,
+    saes,
+    links: [{ kme: flags.idA, saes, store }],
+    listen: flags.listenA,
+    ca: pem(flags, "ca", "ca.crt"),
+    ...identity(flags, "A"),
+  });
+  const close = async (): Promise<void> => {
+    await kme.close();
+    store.close();
+  };
+  return { kmes: [{ kme, saes }], close };
+}
+
+function line({ kme, saes }: Running["kmes"][number], json: boolean): string {
+  const { id, host, port, url } = kme;
+  if (json) return JSON.stringify({ event: "listening", kme: id, host, port, url, saes, simulated: true });
+  return `KME ${id} listens on ${url} for ${saes.join(", ")} (simulated keys)`;
+}
+
+/** Fulfilled by the first SIGINT or SIGTERM; a second one ends the process at once, as usual. */
+function stopped(): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = (): void => {
+      process.off("SIGINT", stop);
+      process.off("SIGTERM", stop);
+      resolve();
+    };
+    process.on("SIGINT", stop);
+    process.on("SIGTERM", stop);
+  });
+}
+
+function identity(flags: KmeFlags, side: "A" | "B"): { cert: Buffer; key: Buffer } {
+  const file = `kme-${side.toLowerCase()}`;
+  return { cert: pem(flags, `cert${side}`, `${file}.crt`), key: pem(flags, `key${side}`, `${file}.key`) };
+}
+
+function pem(flags: KmeFlags, flag: "ca" | `cert${"A" | "B"}` | `key${"A" | "B"}`, file: string): Buffer {
+  const option = `--${flag.replace(/[AB]$/, (side) => `-${side.toLowerCase()}`)}`;
+  const path = flags[flag] ?? (flags.pki === undefined ? undefined : join(flags.pki, file));
+  if (path === undefined) {
+    throw new UsageError("ERR_OPTION_MISSING", `give --pki, or ${option}`, { option });
+  }
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown";
+    throw new UsageError("ERR_FILE_INVALID", `${option}: ${path} cannot be read (${code})`, {
+      cause,
+      option,
+    });
+  }
+}
+
+const local = (port: number): Listen => ({ host: "127.0.0.1", port });
+
+function address(text: string): Listen {
+  const { host, port } = /^(?<host>\[[^\]]+\]|[^:]+):(?<port>\d{1,5})$/.exec(text)?.groups ?? {};
+  if (host === undefined || port === undefined || Number(port) > 65_535) {
+    throw new InvalidArgumentError("It must be host:port, as in 127.0.0.1:8443 or [::1]:0.");
+  }
+  return { host: host.replace(/^\[|\]$/g, ""), port: Number(port) };
+}
+
+function amount(text: string): number {
+  if (!/^\d{1,6}$/.test(text)) throw new InvalidArgumentError("It must be a whole number up to 999999.");
+  return Number(text);
+}
