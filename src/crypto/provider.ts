@@ -1,6 +1,7 @@
 /**
  * The seam to the primitives: what the protocol needs, and nothing about who computes it.
  * Everything here is synchronous. No primitive is written in this project; a provider only adapts libraries.
+ * Results are plain Uint8Arrays; only what an AeadKey returns may be a subclass whose `slice` does not copy.
  */
 
 export type HashName = "sha256" | "sha384";
@@ -86,6 +87,8 @@ export interface Ecdh {
   readonly name: CurveName;
   readonly publicKeyBytes: number;
   generate(): EcdhKeyPair;
+  /** From a known scalar (32 or 48 bytes), for known-answer tests only. Throws when it is no private key. */
+  fromPrivateKey?(privateKey: Uint8Array): EcdhKeyPair;
 }
 
 export interface KemKeyPair {
@@ -99,6 +102,8 @@ export interface Kem {
   readonly encapsulationKeyBytes: number;
   readonly ciphertextBytes: number;
   generate(): KemKeyPair;
+  /** From the 64-byte seed d ‖ z, for known-answer tests only. FIPS 203 §7.1. Throws for another length. */
+  fromSeed?(seed: Uint8Array): KemKeyPair;
   /** Undefined when the key fails the check of FIPS 203 §7.2 (length, coefficients below q). */
   encapsulate(
     encapsulationKey: Uint8Array,
