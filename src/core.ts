@@ -1,0 +1,23 @@
+/** The runtime-neutral core: a channel without I/O and a portable provider. Nothing behind it needs Node. */
+export { Channel, type ChannelEvent } from "./channel/channel.ts";
+export {
+  clientConfig,
+  forConnection,
+  serverConfig,
+  type ClientOptions,
+  type PolicyOption,
+  type PskOption,
+  type ServerOptions,
+} from "./channel/config.ts";
+export { TicketKeys } from "./channel/tickets.ts";
+export type { Question, Verdict } from "./handshake/question.ts";
+export { decodeSession, encodeSession } from "./handshake/session.ts";
+export type { Policy, PolicyName, Standing } from "./handshake/policy.ts";
+export { nobleProvider } from "./crypto/noble.ts";
+export type { CryptoProvider } from "./crypto/provider.ts";
+export { trustAnchors } from "./pki/anchors.ts";
+export { parseCertificate } from "./pki/certificate.ts";
+export { loadIdentity } from "./pki/identity.ts";
+export { certificatesFromPem } from "./pki/pem.ts";
+export { verifyChain } from "./pki/verify.ts";
+export * from "./protocol/errors.ts";

@@ -1,0 +1,33 @@
+/** qkd-tls for Node: channels that depend on ECDH, ML-KEM and QKD keys at once. */
+export { connect, upgradeClient } from "./node/connect.ts";
+export { createServer, QkdTlsServer, upgradeServer } from "./node/server.ts";
+export { QkdTlsSocket } from "./node/socket.ts";
+export { createSecureContext, SecureContext } from "./node/context.ts";
+export type {
+  ConnectOptions,
+  ContextOptions,
+  ExternalSigner,
+  PeerToVerify,
+  QkdOptions,
+  ServerOptions,
+  TicketStore,
+} from "./node/options.ts";
+export type { SecurityRecord } from "./observe/evidence.ts";
+export type { PolicyOption, PskOption } from "./channel/config.ts";
+export type { Degradation, Policy, PolicyName, Standing } from "./handshake/policy.ts";
+export {
+  KeySourceError,
+  PeerAlert,
+  ProtocolError,
+  QkdTlsError,
+  TrustError,
+  UsageError,
+} from "./protocol/errors.ts";
+export type { AlertName } from "./protocol/alert.ts";
+export { nodeProvider } from "./crypto/node.ts";
+export { nobleProvider } from "./crypto/noble.ts";
+export type { CryptoProvider } from "./crypto/provider.ts";
+export { etsi014 } from "./qkd/etsi014.ts";
+export { inProcessPair } from "./qkd/pair.ts";
+export { reserve } from "./qkd/reserve.ts";
+export type { KeySource, QkdKey, SourceStatus } from "./qkd/source.ts";

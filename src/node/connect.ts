@@ -1,0 +1,173 @@
+/** The client's side: `connect`, in the form of tls.connect. */
+import { connect as netConnect, type NetConnectOpts, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { clientConfig, forConnection, type ClientConfig } from "../channel/config.ts";
+import { Channel } from "../channel/channel.ts";
+import { UsageError } from "../protocol/errors.ts";
+import { callbackPsk, contextFor, listOf, SecureContext } from "./context.ts";
+import { host } from "./host.ts";
+import { checkOptionNames, CLIENT_OPTIONS, NET_OPTIONS } from "./option-names.ts";
+import { isNetSocket, type ConnectOptions } from "./options.ts";
+import { QkdTlsSocket } from "./socket.ts";
+
+export const HANDSHAKE_TIMEOUT_MS = 30_000;
+
+/**
+ * Connects, and wraps the connection in a channel. `secureConnect` says that it stands; `security` what protects it.
+ * Throws a UsageError for an option that is wrong, unknown or not supported.
+ */
+export function connect(options: ConnectOptions, listener?: () => void): QkdTlsSocket;
+export function connect(port: number, host?: string, options?: ConnectOptions, listener?: () => void): QkdTlsSocket;
+export function connect(port: number, options?: ConnectOptions, listener?: () => void): QkdTlsSocket;
+export function connect(...args: readonly unknown[]): QkdTlsSocket {
+  const { options, listener } = readArguments(args);
+  checkOptionNames(options, [...CLIENT_OPTIONS, ...NET_OPTIONS], "connect");
+  const context = options.secureContext ?? contextFor(options);
+  const config = connectionConfig(context, options);
+  const { transport, received } = open(options);
+  const socket = new QkdTlsSocket({
+    channel: Channel.client(config),
+    host: host(context, undefined, options.signal),
+    transport,
+    provider: context.provider,
+    handshakeTimeoutMs: options.handshakeTimeout ?? HANDSHAKE_TIMEOUT_MS,
+    allowHalfOpen: options.allowHalfOpen,
+    highWaterMark: options.highWaterMark,
+    fed: received !== undefined,
+  });
+  received?.(socket);
+  if (listener !== undefined) socket.once("secureConnect", listener);
+  if (options.timeout !== undefined && options.timeout > 0) socket.setTimeout(options.timeout);
+  begin(socket, transport, options.signal);
+  return socket;
+}
+
+/** Wraps a stream that is already connected; the client's side. The same as `connect({ ...options, socket })`. */
+export function upgradeClient(stream: Duplex, options: Omit<ConnectOptions, "socket">, listener?: () => void): QkdTlsSocket {
+  return connect({ ...options, socket: stream }, listener);
+}
+
+function readArguments(args: readonly unknown[]): { readonly options: ConnectOptions; readonly listener?: () => void } {
+  const last = args.at(-1);
+  const listener = typeof last === "function" ? (last as () => void) : undefined;
+  const rest = listener === undefined ? args : args.slice(0, -1);
+  let options: ConnectOptions = {};
+  for (const [index, arg] of rest.entries()) {
+    if (typeof arg === "number" && index === 0) options = { ...options, port: arg };
+    else if (typeof arg === "string" && index <= 1) options = { ...options, host: arg };
+    else if (typeof arg === "object" && arg !== null) options = { ...options, ...arg };
+    else if (arg !== undefined) throw new UsageError("ERR_OPTION_INVALID", `connect: argument ${index + 1} is a ${typeof arg}`);
+  }
+  return listener === undefined ? { options } : { options, listener };
+}
+
+const configs = new WeakMap<SecureContext, Map<string, ClientConfig>>();
+
+/** The configuration of this connection; all but the name and the session is computed once per context. */
+function connectionConfig(context: SecureContext, options: ConnectOptions): ClientConfig {
+  const called = options.pskCallback?.(null) ?? undefined;
+  const { authentication, keyShares, middleboxCompatibility, resumption } = options;
+  const key = JSON.stringify([authentication, keyShares, middleboxCompatibility, resumption]);
+  const known = called === undefined ? configs.get(context)?.get(key) : undefined;
+  const config = known ?? makeConfig(context, options, called);
+  if (known === undefined && called === undefined) {
+    const ofContext = configs.get(context) ?? new Map<string, ClientConfig>();
+    configs.set(context, ofContext.set(key, config));
+  }
+  const serverName = options.servername ?? options.host ?? (options.socket === undefined ? "localhost" : undefined);
+  return forConnection(config, {
+    ...(serverName === undefined || serverName === "" ? {} : { serverName }),
+    ...(options.session === undefined ? {} : { session: options.session }),
+  });
+}
+
+function makeConfig(
+  context: SecureContext,
+  options: ConnectOptions,
+  called: { readonly psk: Uint8Array; readonly identity: string } | undefined,
+): ClientConfig {
+  const own = context.options;
+  const psks = [...listOf(own.psk), ...(called === undefined ? [] : [callbackPsk(called.identity, called.psk)])];
+  const [credential] = context.credentials;
+  const qkd = own.qkd;
+  if (qkd !== undefined && qkd.peer === undefined) {
+    throw new UsageError("ERR_OPTION_MISSING", "qkd.peer: a client must name the SAE of its peer", { option: "qkd.peer" });
+  }
+  // With pre-shared keys and no anchors of its own, the caller means the keys to authenticate.
+  const byPsk = psks.length > 0 && own.ca === undefined && own.cert === undefined;
+  return clientConfig({
+    ...context.shared,
+    psks,
+    authentication: options.authentication ?? (byPsk ? "psk" : "certificate"),
+    ...(qkd === undefined
+      ? {}
+      : {
+          qkd: {
+            sae: qkd.sae ?? qkd.source.sae,
+            peer: qkd.peer as string,
+            ...(qkd.form === undefined ? {} : { form: qkd.form }),
+            ...(qkd.rawHash === undefined ? {} : { rawHash: qkd.rawHash }),
+            ...(qkd.authenticates === undefined ? {} : { authenticates: qkd.authenticates }),
+          },
+        }),
+    ...(credential === undefined ? {} : { credential }),
+    ...(options.keyShares === undefined ? {} : { keyShares: options.keyShares }),
+    ...(options.middleboxCompatibility === undefined ? {} : { middleboxCompatibility: options.middleboxCompatibility }),
+    resumption: options.resumption ?? true,
+    acceptsUnverified: own.rejectUnauthorized === false,
+    keyLog: own.keylog ?? true,
+  });
+}
+
+/** The transport, and a way to have its bytes delivered without a copy where node:net offers one. */
+function open(options: ConnectOptions): {
+  readonly transport: Duplex;
+  readonly received?: (socket: QkdTlsSocket) => void;
+} {
+  if (options.socket !== undefined) return { transport: options.socket };
+  const net = Object.fromEntries(
+    NET_OPTIONS.filter((name) => options[name as never] !== undefined && options[name as never] !== null).map((name) => [
+      name,
+      options[name as never],
+    ]),
+  );
+  if (net["path"] === undefined && net["port"] === undefined) {
+    throw new UsageError("ERR_OPTION_MISSING", "connect: a port, a path or a socket is needed", { option: "port" });
+  }
+  let target: QkdTlsSocket | undefined;
+  const transport: Socket = netConnect({
+    noDelay: true,
+    ...net,
+    allowHalfOpen: true,
+    // Bytes are only borrowed while they are being read, so every connection can share one buffer.
+    onread: { buffer: shared, callback: (count, buffer) => target?.received(buffer.subarray(0, count)) ?? true },
+  } as unknown as NetConnectOpts); // The port or path is among the options copied above.
+  return {
+    transport,
+    received: (socket) => {
+      target = socket;
+    },
+  };
+}
+
+const shared = Buffer.allocUnsafeSlow(65_536);
+
+function begin(socket: QkdTlsSocket, transport: Duplex, signal: AbortSignal | undefined): void {
+  if (signal !== undefined) {
+    const abort = (): void => void socket.destroy(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
+    if (signal.aborted) process.nextTick(abort);
+    else {
+      signal.addEventListener("abort", abort, { once: true });
+      socket.once("close", () => signal.removeEventListener("abort", abort));
+    }
+  }
+  const start = (): void => {
+    if (socket.destroyed) return;
+    socket.emit("connect");
+    socket.emit("ready");
+    socket.startHandshake();
+  };
+  if (isNetSocket(transport) && transport.connecting) transport.once("connect", start);
+  else process.nextTick(start);
+}
+

@@ -1,0 +1,172 @@
+/** What one side is, trusts and allows, read once and shared by its connections. */
+import { createPrivateKey, type KeyObject } from "node:crypto";
+import { rootCertificates } from "node:tls";
+import { utf8 } from "../protocol/bytes.ts";
+import { UsageError } from "../protocol/errors.ts";
+import { CipherSuite, NamedGroup, SignatureScheme, type CipherSuiteName, type NamedGroupName, type SignatureSchemeName } from "../protocol/iana.ts";
+import { nodeProvider } from "../crypto/node.ts";
+import type { CryptoProvider } from "../crypto/provider.ts";
+import { trustAnchors, type TrustAnchors } from "../pki/anchors.ts";
+import { CertificateCache } from "../pki/certificate.ts";
+import { loadIdentity } from "../pki/identity.ts";
+import { certificatesFromPem } from "../pki/pem.ts";
+import { VerifiedPathCache } from "../pki/verify.ts";
+import type { PskOption, SharedOptions } from "../channel/config.ts";
+import type { Credential } from "../handshake/question.ts";
+import { checkOptionNames, CONTEXT_OPTIONS } from "./option-names.ts";
+import type { ContextOptions, ExternalSigner, Pem } from "./options.ts";
+
+/** A checked set of options; make one with `createSecureContext`. */
+export class SecureContext {
+  readonly provider: CryptoProvider;
+  readonly credentials: readonly (Credential & { readonly sign?: ExternalSigner })[];
+  readonly options: ContextOptions;
+  readonly certificates = sharedCertificates;
+  readonly verified = sharedPaths;
+  #anchors: TrustAnchors | undefined;
+
+  constructor(options: ContextOptions) {
+    this.options = options;
+    this.provider = options.provider ?? defaultProvider();
+    this.credentials = [...readCredentials(this.provider, options), ...(options.credentials ?? [])];
+    if (options.ca !== undefined) this.#anchors = readAnchors(options.ca);
+    checkVersions(options);
+  }
+
+  /** The trust anchors; Node's own roots are read at first use. */
+  get anchors(): TrustAnchors {
+    this.#anchors ??= defaultAnchors();
+    return this.#anchors;
+  }
+
+  /** The part of the channel's options that every connection of this context shares. */
+  get shared(): SharedOptions {
+    const { options } = this;
+    const suites = options.suites ?? listed(options.ciphers, "ciphers", CipherSuite);
+    const groups = options.groups ?? listed(options.ecdhCurve, "ecdhCurve", NamedGroup);
+    const schemes = options.signatureSchemes ?? listed(options.sigalgs, "sigalgs", SignatureScheme);
+    return {
+      provider: this.provider,
+      now: Date.now,
+      ...(suites === undefined ? {} : { suites: suites as readonly CipherSuiteName[] }),
+      ...(groups === undefined ? {} : { groups: groups as readonly NamedGroupName[] }),
+      ...(schemes === undefined ? {} : { signatureSchemes: schemes as readonly SignatureSchemeName[] }),
+      ...(options.ALPNProtocols === undefined ? {} : { alpn: options.ALPNProtocols }),
+      ...pick(options, ["policy", "production", "dangerous", "pskKe", "recordSizeLimit", "padding", "limits"]),
+      psks: listOf(options.psk),
+    };
+  }
+}
+
+/** Reads certificates, keys and anchors. Throws a UsageError naming the option. */
+export function createSecureContext(options: ContextOptions = {}): SecureContext {
+  checkOptionNames(options, CONTEXT_OPTIONS, "createSecureContext");
+  return new SecureContext(options);
+}
+
+/** The context of these options; the last few are remembered, so that many connections with the same share one. */
+export function contextFor(options: ContextOptions): SecureContext {
+  const known = recent.find((context) => CONTEXT_OPTIONS.every((name) => context.options[name as never] === options[name as never]));
+  if (known !== undefined) return known;
+  const own = Object.fromEntries(
+    CONTEXT_OPTIONS.filter((name) => options[name as never] !== undefined).map((name) => [name, options[name as never]]),
+  );
+  const context = new SecureContext(own);
+  recent.unshift(context);
+  recent.length = Math.min(recent.length, RECENT);
+  return context;
+}
+const RECENT = 8;
+const recent: SecureContext[] = [];
+
+// Certificates and verified chains are public facts, kept once for the whole process and bounded.
+const sharedCertificates = new CertificateCache();
+const sharedPaths = new VerifiedPathCache();
+
+/** The provider that every context uses unless it is given another. */
+export function defaultProvider(): CryptoProvider {
+  const made = provider ?? nodeProvider();
+  provider = made;
+  return made;
+}
+let provider: CryptoProvider | undefined;
+
+function defaultAnchors(): TrustAnchors {
+  const read = roots ?? readAnchors(rootCertificates);
+  roots = read;
+  return read;
+}
+let roots: TrustAnchors | undefined;
+
+function readAnchors(ca: Pem | readonly Pem[]): TrustAnchors {
+  return trustAnchors(listOf<Pem>(ca).flatMap((pem) => certificatesFromPem(pem, "ca")));
+}
+
+function readCredentials(provider: CryptoProvider, options: ContextOptions): readonly Credential[] {
+  const certs = listOf<Pem>(options.cert);
+  const keys = listOf<Pem | KeyObject>(options.key);
+  if (certs.length !== keys.length) {
+    const option = certs.length > keys.length ? "key" : "cert";
+    throw new UsageError("ERR_OPTION_MISSING", `${certs.length} cert and ${keys.length} key: each needs its other half`, { option });
+  }
+  return certs.map((cert, index) => {
+    const pkcs8 = toPkcs8(keys[index] as Pem | KeyObject, options.passphrase);
+    const identity = loadIdentity(provider, { cert, key: pkcs8 });
+    return identity;
+  });
+}
+
+/** PKCS #8 as PEM or DER. Encrypted keys and the older PEM forms go through OpenSSL. */
+function toPkcs8(key: Pem | KeyObject, passphrase: string | undefined): Pem {
+  if (typeof key === "object" && "export" in key) return key.export({ type: "pkcs8", format: "der" });
+  const text = typeof key === "string" ? key : Buffer.from(key).toString("latin1");
+  if (!/-----BEGIN (ENCRYPTED|EC|RSA) PRIVATE KEY-----/.test(text)) return key;
+  try {
+    const read = createPrivateKey({ key: text, ...(passphrase === undefined ? {} : { passphrase }) });
+    return read.export({ type: "pkcs8", format: "der" });
+  } catch (cause) {
+    const what = text.includes("ENCRYPTED") ? "the key cannot be decrypted with this passphrase" : "the key cannot be read";
+    throw new UsageError("ERR_OPTION_INVALID", `key: ${what}`, { option: "key", cause });
+  }
+}
+
+function checkVersions({ minVersion, maxVersion }: ContextOptions): void {
+  const older = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
+  if (minVersion !== undefined && !older.includes(minVersion)) throw badVersion("minVersion", minVersion);
+  if (maxVersion !== undefined && maxVersion !== "TLSv1.3") throw badVersion("maxVersion", maxVersion);
+}
+
+function badVersion(option: string, value: string): UsageError {
+  return new UsageError("ERR_OPTION_UNSUPPORTED", `${option}: only TLS 1.3 is spoken, not ${value}`, { option });
+}
+
+/** Names separated by colons, in any case, as node:tls takes them. */
+function listed(text: string | undefined, option: string, registry: object): readonly string[] | undefined {
+  if (text === undefined) return undefined;
+  const known = Object.keys(registry);
+  return text.split(":").map((word) => {
+    const name = known.find((each) => each.toLowerCase() === (ALIASES[word.toLowerCase()] ?? word.toLowerCase()));
+    if (name === undefined) {
+      throw new UsageError("ERR_OPTION_INVALID", `${option}: ${word} is none of ${known.join(", ")}`, { option });
+    }
+    return name;
+  });
+}
+const ALIASES: Readonly<Record<string, string>> = { "p-256": "secp256r1", "p-384": "secp384r1", prime256v1: "secp256r1" };
+
+export function listOf<T>(value: T | readonly T[] | undefined): readonly T[] {
+  if (value === undefined) return [];
+  return Array.isArray(value) ? (value as readonly T[]) : [value as T];
+}
+
+function pick<T extends object, K extends keyof T>(from: T, names: readonly K[]): Partial<Pick<T, K>> {
+  const picked: Partial<Pick<T, K>> = {};
+  for (const name of names) if (from[name] !== undefined) picked[name] = from[name];
+  return picked;
+}
+
+/** What pskCallback answered, as a static PSK. */
+export function callbackPsk(identity: string, psk: Uint8Array): PskOption {
+  return { identity: utf8(identity), key: psk };
+}
+

@@ -1,0 +1,181 @@
+/** Answers the channel's questions for one connection: keys, trust, certificates, sessions, signatures. */
+import { X509Certificate } from "node:crypto";
+import type { Duplex } from "node:stream";
+import { checkServerIdentity as checkTlsIdentity, type PeerCertificate } from "node:tls";
+import { KeySourceError, TrustError, UsageError } from "../protocol/errors.ts";
+import { fromUtf8 } from "../protocol/bytes.ts";
+import type { Credential, DeliveredKey, Question, Verdict } from "../handshake/question.ts";
+import type { StaticPsk } from "../handshake/settings.ts";
+import { drawer, type Drawer } from "../qkd/drawer.ts";
+import type { Redeemer } from "../qkd/redeemer.ts";
+import type { KeySource } from "../qkd/source.ts";
+import type { SecureContext } from "./context.ts";
+import type { ServerOptions } from "./options.ts";
+
+/** What a connection asks its surroundings; everything may be answered at once or later. */
+export interface Host {
+  answer(question: Question, socket: Duplex): unknown;
+  /** A QKD key proved itself. Throws when the same key did so before. */
+  keyUsed(initiator: string, keyId: string): void;
+  storeTicket(ticket: Uint8Array, state: Uint8Array): void;
+}
+
+export interface ServerParts {
+  readonly redeemer?: Redeemer;
+  readonly options: Pick<ServerOptions, "SNICallback" | "pskCallback" | "ticketStore" | "sessionTimeout">;
+}
+
+/** The host of a client, or with `server` of a server's connection. */
+export function host(context: SecureContext, server?: ServerParts, signal?: AbortSignal): Host {
+  return {
+    answer: (question, socket) => answer(question, context, socket, server, signal),
+    keyUsed: (initiator, keyId) => server?.redeemer?.commit(initiator, keyId),
+    storeTicket(ticket, state) {
+      const { ticketStore, sessionTimeout } = server?.options ?? {};
+      // A store that fails costs a resumption, not the connection.
+      Promise.resolve(ticketStore?.set(ticket, state, sessionTimeout ?? 7200)).catch(() => undefined);
+    },
+  };
+}
+
+function answer(
+  question: Question,
+  context: SecureContext,
+  socket: Duplex,
+  server: ServerParts | undefined,
+  signal: AbortSignal | undefined,
+): unknown {
+  switch (question.ask) {
+    case "verify_peer":
+      return verify(question, context);
+    case "draw_qkd_key":
+      return draw(question.peer, context, signal);
+    case "redeem_qkd_key":
+      return redeem(question.initiator, question.keyId, server, signal);
+    case "choose_identity":
+      return chooseIdentity(question.serverName, server);
+    case "find_psk":
+      return findPsk(question.identity, socket, server);
+    case "load_ticket":
+      return server?.options.ticketStore?.get(question.ticket);
+    case "sign":
+      return sign(question, context);
+  }
+}
+
+/** The chain, the name and then whatever further verdict the caller wants. */
+function verify(
+  { purpose, chain, name }: Extract<Question, { ask: "verify_peer" }>,
+  context: SecureContext,
+): Verdict | Promise<Verdict> {
+  const { rejectUnauthorized = true, checkServerIdentity, verifyPeer } = context.options;
+  const custom = purpose === "server" ? checkServerIdentity : undefined;
+  try {
+    context.verified.verify({
+      provider: context.provider,
+      chain: chain.map((der) => context.certificates.parse(der)),
+      anchors: context.anchors,
+      purpose,
+      ...(name === undefined || custom !== undefined ? {} : { name }),
+      nowMs: Date.now(),
+    });
+    if (custom !== undefined) checkByCaller(custom, name ?? "", chain);
+  } catch (error) {
+    if (rejectUnauthorized || !(error instanceof TrustError)) throw error;
+    return { authorized: false, error };
+  }
+  if (verifyPeer === undefined) return { authorized: true };
+  const more = verifyPeer({ purpose, chain, ...(name === undefined ? {} : { name }) });
+  return more === undefined ? { authorized: true } : more.then(() => ({ authorized: true }));
+}
+
+function checkByCaller(
+  check: NonNullable<SecureContext["options"]["checkServerIdentity"]>,
+  name: string,
+  chain: readonly Uint8Array[],
+): void {
+  const error = check(name, legacyCertificate(chain[0] as Uint8Array));
+  if (error === undefined) return;
+  throw new TrustError("ERR_CERT_NAME_MISMATCH", "certificate_unknown", error.message, { cause: error });
+}
+
+/** A certificate in the form of `tls.TLSSocket.getPeerCertificate`. */
+export function legacyCertificate(der: Uint8Array): PeerCertificate {
+  return new X509Certificate(der).toLegacyObject() as unknown as PeerCertificate;
+}
+
+/** As in node:tls, for callers who wrap it. */
+export const checkServerIdentity = checkTlsIdentity;
+
+// One guard for each source, so that a breaker outlives the connection that opened it.
+const drawers = new WeakMap<KeySource, Drawer>();
+
+async function draw(peer: string, context: SecureContext, signal?: AbortSignal): Promise<DeliveredKey> {
+  const qkd = context.options.qkd;
+  if (qkd === undefined) throw new KeySourceError("ERR_QKD_CLOSED", "no key source was given");
+  let guarded = drawers.get(qkd.source);
+  if (guarded === undefined) {
+    guarded = drawer(qkd.source, qkd.timeoutMs === undefined ? {} : { timeoutMs: qkd.timeoutMs });
+    drawers.set(qkd.source, guarded);
+  }
+  return guarded.draw(peer, signal === undefined ? {} : { signal });
+}
+
+async function redeem(
+  initiator: string,
+  keyId: string,
+  server: ServerParts | undefined,
+  signal?: AbortSignal,
+): Promise<DeliveredKey> {
+  if (server?.redeemer === undefined) throw new KeySourceError("ERR_QKD_CLOSED", "no key source was given");
+  return server.redeemer.take(initiator, keyId, signal);
+}
+
+function chooseIdentity(
+  serverName: string,
+  server: ServerParts | undefined,
+): Promise<Credential | undefined> | undefined {
+  const choose = server?.options.SNICallback;
+  if (choose === undefined) return undefined;
+  return new Promise((resolve, reject) => {
+    choose(serverName, (error, context) => {
+      if (error !== null && error !== undefined) {
+        reject(new TrustError("ERR_CERT_REQUIRED", "unrecognized_name", error.message, { cause: error }));
+      } else resolve(context?.credentials[0]);
+    });
+  });
+}
+
+async function findPsk(
+  identity: Uint8Array,
+  socket: Duplex,
+  server: ServerParts | undefined,
+): Promise<StaticPsk | undefined> {
+  const text = textOf(identity);
+  if (text === undefined) return undefined;
+  const key = await server?.options.pskCallback?.(socket, text);
+  if (key === undefined || key === null) return undefined;
+  if (key.length < 16) {
+    throw new UsageError("ERR_OPTION_INVALID", `pskCallback: ${key.length} bytes; 16 are the least (RFC 9257)`, { option: "pskCallback" });
+  }
+  return { identity, key, hash: "sha256" };
+}
+
+function textOf(bytes: Uint8Array): string | undefined {
+  try {
+    return fromUtf8(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+function sign(
+  { algorithm, message }: Extract<Question, { ask: "sign" }>,
+  context: SecureContext,
+): Uint8Array | Promise<Uint8Array> {
+  const signer = context.credentials.find(({ key }) => key === "external")?.sign;
+  if (signer === undefined) {
+    throw new UsageError("ERR_OPTION_MISSING", "credentials: an external key needs its sign function", { option: "credentials" });
+  }
+  return signer(algorithm, message);
+}

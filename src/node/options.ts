@@ -1,0 +1,148 @@
+/** The options of `connect`, `createServer` and `createSecureContext`: those of node:tls, and ours. */
+import type { KeyObject } from "node:crypto";
+import type { Socket, TcpNetConnectOpts, IpcNetConnectOpts } from "node:net";
+import type { Duplex } from "node:stream";
+import type { PeerCertificate } from "node:tls";
+import type { PolicyOption, PskOption } from "../channel/config.ts";
+import type { Limits } from "../channel/defaults.ts";
+import type { CryptoProvider, HashName } from "../crypto/provider.ts";
+import type { Credential } from "../handshake/question.ts";
+import type { CipherSuiteName, NamedGroupName, SignatureSchemeName } from "../protocol/iana.ts";
+import type { KeySource } from "../qkd/source.ts";
+import type { Padding } from "../record/protection.ts";
+import type { SecureContext } from "./context.ts";
+
+export type Pem = string | Uint8Array;
+
+/** Where QKD keys come from, and between whom. */
+export interface QkdOptions {
+  readonly source: KeySource;
+  /** The SAE ID of the peer; needed by clients, ignored by servers. */
+  readonly peer?: string;
+  /** Our own SAE ID; default that of the source. */
+  readonly sae?: string;
+  /** `raw` announces keys to peers without RFC 9258; default `imported`. */
+  readonly form?: "imported" | "raw";
+  /** The hash of raw keys; default sha256. */
+  readonly rawHash?: HashName;
+  /** Let the key alone authenticate, without certificates; default false. */
+  readonly authenticates?: boolean;
+  /** SAE IDs that may announce keys to this server; default any. */
+  readonly allow?: readonly string[] | ((sae: string) => boolean);
+  /** For one draw or look-up, in milliseconds; default 5000. */
+  readonly timeoutMs?: number;
+  /** Look-ups under way at once; default 64. */
+  readonly maxConcurrent?: number;
+  /** Look-ups a minute for one SAE; default 600. */
+  readonly maxPerPeerPerMinute?: number;
+}
+
+export interface ContextOptions {
+  /** Trust anchors in PEM; default Node's own roots. */
+  readonly ca?: Pem | readonly Pem[];
+  /** Own certificate chain in PEM; several for several key types, each with its `key`. */
+  readonly cert?: Pem | readonly Pem[];
+  readonly key?: Pem | KeyObject | readonly (Pem | KeyObject)[];
+  readonly passphrase?: string;
+  /** Ready credentials, whose key may live elsewhere (`key: "external"` with `sign`). */
+  readonly credentials?: readonly (Credential & { readonly sign?: ExternalSigner })[];
+  readonly provider?: CryptoProvider;
+  readonly policy?: PolicyOption;
+  readonly production?: boolean;
+  readonly dangerous?: { readonly allowClassical?: boolean };
+  readonly psk?: PskOption | readonly PskOption[];
+  readonly pskKe?: boolean;
+  readonly qkd?: QkdOptions;
+  readonly suites?: readonly CipherSuiteName[];
+  readonly groups?: readonly NamedGroupName[];
+  readonly signatureSchemes?: readonly SignatureSchemeName[];
+  /** As in node:tls: suites separated by colons. */
+  readonly ciphers?: string;
+  /** As in node:tls: groups separated by colons. */
+  readonly ecdhCurve?: string;
+  /** As in node:tls: signature schemes separated by colons. */
+  readonly sigalgs?: string;
+  readonly minVersion?: string;
+  readonly maxVersion?: string;
+  readonly ALPNProtocols?: readonly string[];
+  readonly recordSizeLimit?: number;
+  readonly padding?: number | Padding;
+  readonly limits?: Partial<Limits>;
+  /** Default true: a peer that cannot be verified ends the connection. */
+  readonly rejectUnauthorized?: boolean;
+  /** Replaces the check of the server's name. As in node:tls. */
+  readonly checkServerIdentity?: (hostname: string, certificate: PeerCertificate) => Error | undefined;
+  /** A further verdict on a peer whose chain is valid; throwing refuses it. May take its time. */
+  readonly verifyPeer?: (peer: PeerToVerify) => void | Promise<void>;
+  /** Emit `keylog` events; default only when somebody listens on the server. */
+  readonly keylog?: boolean;
+}
+
+/** A signature by a key that never comes here. */
+export type ExternalSigner = (algorithm: string, message: Uint8Array) => Uint8Array | Promise<Uint8Array>;
+
+export interface PeerToVerify {
+  readonly purpose: "server" | "client";
+  /** DER, leaf first. */
+  readonly chain: readonly Uint8Array[];
+  readonly name?: string;
+}
+
+export interface ConnectOptions extends ContextOptions, Partial<Omit<TcpNetConnectOpts & IpcNetConnectOpts, "timeout" | "onread" | "signal">> {
+  readonly secureContext?: SecureContext;
+  /** A transport that is already there: a socket or any Duplex. */
+  readonly socket?: Duplex;
+  readonly servername?: string;
+  readonly authentication?: "certificate" | "psk";
+  readonly keyShares?: number;
+  readonly middleboxCompatibility?: boolean;
+  readonly resumption?: boolean;
+  /** A session from an earlier `session` event. */
+  readonly session?: Uint8Array;
+  readonly pskCallback?: (hint: null) => { readonly psk: Uint8Array; readonly identity: string } | null;
+  /** Milliseconds; default 30000. */
+  readonly handshakeTimeout?: number;
+  readonly allowHalfOpen?: boolean;
+  readonly timeout?: number;
+  readonly highWaterMark?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Where sessions wait for their tickets, when tickets shall not hold them. */
+export interface TicketStore {
+  get(ticket: Uint8Array): Uint8Array | undefined | Promise<Uint8Array | undefined>;
+  set(ticket: Uint8Array, state: Uint8Array, lifetimeSeconds: number): void | Promise<void>;
+}
+
+export interface ServerOptions extends ContextOptions {
+  readonly secureContext?: SecureContext;
+  readonly requestCert?: boolean;
+  readonly SNICallback?: (
+    servername: string,
+    callback: (error: Error | null, context?: SecureContext) => void,
+  ) => void;
+  readonly pskCallback?: (
+    socket: Duplex,
+    identity: string,
+  ) => Uint8Array | null | undefined | Promise<Uint8Array | null | undefined>;
+  /** 48 bytes that servers share; rotate them with `setTicketKeys`. */
+  readonly ticketKeys?: Uint8Array;
+  readonly ticketStore?: TicketStore;
+  /** Tickets per connection; 0 or false for none. Default 2. */
+  readonly tickets?: number | false;
+  /** How long a session may be resumed, in seconds; default 7200. */
+  readonly sessionTimeout?: number;
+  readonly honorCipherOrder?: boolean;
+  readonly demandsCookie?: boolean;
+  readonly handshakeTimeout?: number;
+  readonly allowHalfOpen?: boolean;
+  readonly highWaterMark?: number;
+  readonly noDelay?: boolean;
+  readonly keepAlive?: boolean;
+  readonly keepAliveInitialDelay?: number;
+  readonly pauseOnConnect?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** True for a socket of node:net, which has an address and timers of its own. */
+export const isNetSocket = (transport: Duplex): transport is Socket => "remoteAddress" in transport && "setNoDelay" in transport;

@@ -1,0 +1,195 @@
+/** The server's side: `createServer` and `upgradeServer`, in the form of node:tls. */
+import { Server as NetServer, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { serverConfig, type ServerConfig } from "../channel/config.ts";
+import { Channel } from "../channel/channel.ts";
+import { TicketKeys } from "../channel/tickets.ts";
+import { UsageError } from "../protocol/errors.ts";
+import { redeemer, type Redeemer } from "../qkd/redeemer.ts";
+import { contextFor, SecureContext } from "./context.ts";
+import { HANDSHAKE_TIMEOUT_MS } from "./connect.ts";
+import { host, type ServerParts } from "./host.ts";
+import { checkOptionNames, NET_OPTIONS, SERVER_OPTIONS } from "./option-names.ts";
+import type { QkdOptions, ServerOptions } from "./options.ts";
+import { QkdTlsSocket } from "./socket.ts";
+
+/** One for all connections of a process; below it nobody is throttled who is not attacking. */
+const LOOKUPS_PER_PEER_PER_MINUTE = 6000;
+
+/** What the connections of one server share: context, configuration, ticket keys and the guard of the key source. */
+export class ServerSide {
+  readonly context: SecureContext;
+  readonly #options: ServerOptions;
+  readonly #parts: ServerParts;
+  readonly #tickets: TicketKeys | undefined;
+  #config: ServerConfig;
+
+  /** Throws a UsageError for an option that is wrong, unknown or not supported. */
+  constructor(options: ServerOptions, where: string) {
+    checkOptionNames(options, [...SERVER_OPTIONS, ...NET_OPTIONS], where);
+    this.#options = options;
+    this.context = options.secureContext ?? contextFor(options);
+    const { qkd } = this.context.options;
+    this.#parts = { options, ...(qkd === undefined ? {} : { redeemer: guard(qkd) }) };
+    this.#tickets =
+      options.tickets === false || options.tickets === 0 || options.ticketStore !== undefined
+        ? undefined
+        : new TicketKeys({
+            provider: this.context.provider,
+            now: Date.now,
+            ...(options.ticketKeys === undefined ? {} : { shared: options.ticketKeys }),
+          });
+    this.#config = this.#makeConfig(options.keylog ?? false);
+  }
+
+  /** Begins a server's handshake over a connected stream. */
+  accept(transport: Duplex): QkdTlsSocket {
+    const options = this.#options;
+    return new QkdTlsSocket({
+      channel: Channel.server(this.#config),
+      host: host(this.context, this.#parts, options.signal),
+      transport,
+      provider: this.context.provider,
+      handshakeTimeoutMs: options.handshakeTimeout ?? HANDSHAKE_TIMEOUT_MS,
+      allowHalfOpen: options.allowHalfOpen,
+      highWaterMark: options.highWaterMark,
+    });
+  }
+
+  /** Key log lines are made only while somebody wants them. */
+  logKeys(): void {
+    this.#config = this.#makeConfig(true);
+  }
+
+  /** 48 bytes; tickets under the keys before them are still opened once more. */
+  setTicketKeys(keys: Uint8Array): void {
+    if (this.#tickets === undefined) throw new UsageError("ERR_STATE", "setTicketKeys: this server issues no stateless tickets");
+    this.#tickets.replace(keys);
+  }
+
+  get redeemer(): Redeemer | undefined {
+    return this.#parts.redeemer;
+  }
+
+  close(): void {
+    this.#parts.redeemer?.close();
+  }
+
+  #makeConfig(keyLog: boolean): ServerConfig {
+    const options = this.#options;
+    const own = this.context.options;
+    const { qkd } = own;
+    const reject = own.rejectUnauthorized ?? true;
+    return serverConfig({
+      ...this.context.shared,
+      credentials: this.context.credentials,
+      asksForIdentity: options.SNICallback !== undefined,
+      asksForPsk: options.pskCallback !== undefined,
+      clientAuth: options.requestCert === true ? (reject ? "require" : "request") : "none",
+      ...(qkd === undefined
+        ? {}
+        : {
+            qkd: {
+              sae: qkd.sae ?? qkd.source.sae,
+              ...(qkd.form === undefined ? {} : { form: qkd.form }),
+              ...(qkd.rawHash === undefined ? {} : { rawHash: qkd.rawHash }),
+              ...(qkd.authenticates === undefined ? {} : { authenticates: qkd.authenticates }),
+            },
+          }),
+      tickets: this.#ticketOptions(),
+      honorOwnOrder: options.honorCipherOrder ?? true,
+      demandsCookie: options.demandsCookie ?? false,
+      keyLog,
+    });
+  }
+
+  #ticketOptions() {
+    const { tickets, sessionTimeout, ticketStore } = this.#options;
+    if (this.#tickets === undefined && ticketStore === undefined) return false as const;
+    return {
+      ...(typeof tickets === "number" ? { count: tickets } : {}),
+      ...(sessionTimeout === undefined ? {} : { lifetimeSeconds: sessionTimeout }),
+      ...(this.#tickets === undefined ? {} : { sealer: this.#tickets }),
+    };
+  }
+}
+
+function guard(qkd: QkdOptions): Redeemer {
+  return redeemer(qkd.source, {
+    allow: qkd.allow ?? (() => true),
+    maxPerPeerPerMinute: qkd.maxPerPeerPerMinute ?? LOOKUPS_PER_PEER_PER_MINUTE,
+    ...(qkd.timeoutMs === undefined ? {} : { timeoutMs: qkd.timeoutMs }),
+    ...(qkd.maxConcurrent === undefined ? {} : { maxConcurrent: qkd.maxConcurrent }),
+  });
+}
+
+/**
+ * A server of channels, in the form of tls.Server: `secureConnection` brings each socket whose handshake is done,
+ * `tlsClientError` each handshake that failed.
+ */
+export class QkdTlsServer extends NetServer {
+  readonly #side: ServerSide;
+
+  constructor(options: ServerOptions, listener?: (socket: QkdTlsSocket) => void) {
+    const side = new ServerSide(options, "createServer");
+    super({ noDelay: true, ...netOptions(options), allowHalfOpen: true });
+    this.#side = side;
+    this.on("connection", (transport: Socket) => this.#accept(transport));
+    this.on("newListener", (event: string) => {
+      if (event === "keylog") side.logKeys();
+    });
+    this.once("close", () => side.close());
+    if (listener !== undefined) this.on("secureConnection", listener);
+    options.signal?.addEventListener("abort", () => this.close(), { once: true });
+  }
+
+  #accept(transport: Socket): void {
+    const socket = this.#side.accept(transport);
+    const failed = (error: Error): void => {
+      this.emit("tlsClientError", error, socket);
+    };
+    const cut = (): void => {
+      if (!socket.errored) failed(Object.assign(new Error("the client left during the handshake"), { code: "ECONNRESET" }));
+    };
+    socket.once("error", failed);
+    socket.once("close", cut);
+    socket.on("keylog", (line: Buffer) => this.emit("keylog", line, socket));
+    socket.once("secure", () => {
+      socket.removeListener("error", failed);
+      socket.removeListener("close", cut);
+      this.emit("secureConnection", socket);
+    });
+  }
+
+  /** 48 bytes that servers share. As in node:tls. */
+  setTicketKeys(keys: Uint8Array): void {
+    this.#side.setTicketKeys(keys);
+  }
+
+  /** The guard of the key source, with its counters; undefined without QKD. */
+  get redeemer(): Redeemer | undefined {
+    return this.#side.redeemer;
+  }
+}
+
+/** Throws a UsageError for an option that is wrong, unknown or not supported. */
+export function createServer(
+  options: ServerOptions,
+  listener?: (socket: QkdTlsSocket) => void,
+): QkdTlsServer {
+  return new QkdTlsServer(options, listener);
+}
+
+/** Wraps a stream that a client is connected to. `secure` says that the channel stands. */
+export function upgradeServer(stream: Duplex, options: ServerOptions | ServerSide): QkdTlsSocket {
+  const side = options instanceof ServerSide ? options : new ServerSide(options, "upgradeServer");
+  return side.accept(stream);
+}
+
+function netOptions(options: ServerOptions): object {
+  const { noDelay, keepAlive, keepAliveInitialDelay, pauseOnConnect } = options;
+  return Object.fromEntries(
+    Object.entries({ noDelay, keepAlive, keepAliveInitialDelay, pauseOnConnect }).filter(([, value]) => value !== undefined),
+  );
+}
+

@@ -1,0 +1,294 @@
+/** The channel as a stream: a Duplex over any Duplex that carries bytes. */
+import { Duplex } from "node:stream";
+import type { Channel, ChannelEvent } from "../channel/channel.ts";
+import { ProtocolError, TrustError } from "../protocol/errors.ts";
+import { encodeSession } from "../handshake/session.ts";
+import { evidence, type SecurityRecord } from "../observe/evidence.ts";
+import type { Host } from "./host.ts";
+import { Outgoing } from "./outgoing.ts";
+import type { CryptoProvider } from "../crypto/provider.ts";
+
+export interface StreamParts {
+  readonly channel: Channel;
+  readonly host: Host;
+  readonly transport: Duplex;
+  readonly provider: CryptoProvider;
+  readonly handshakeTimeoutMs: number;
+  readonly allowHalfOpen?: boolean | undefined;
+  readonly highWaterMark?: number | undefined;
+  /** True when the transport hands its bytes to `received` instead of emitting `data`. */
+  readonly fed?: boolean;
+}
+
+/** How long a failed connection waits for the peer to read its alert. */
+const LINGER_MS = 1000;
+
+export class SecureStream extends Duplex {
+  protected readonly channel: Channel;
+  readonly #host: Host;
+  protected readonly transport: Duplex;
+  readonly #provider: CryptoProvider;
+  readonly #outgoing: Outgoing;
+  readonly #fed: boolean;
+  #epochs = { sent: 0, received: 0 };
+  #handshakeTimer: NodeJS.Timeout | undefined;
+  #idleTimer: NodeJS.Timeout | undefined;
+  #idleMs = 0;
+  #heldError: Error | undefined;
+  protected session: Uint8Array | undefined;
+  #waitingWrite: (() => void) | undefined;
+  #transportEnded = false;
+
+  constructor(parts: StreamParts) {
+    super({
+      allowHalfOpen: parts.allowHalfOpen ?? false,
+      ...(parts.highWaterMark === undefined ? {} : { highWaterMark: parts.highWaterMark }),
+    });
+    this.channel = parts.channel;
+    this.#host = parts.host;
+    this.transport = parts.transport;
+    this.#provider = parts.provider;
+    this.#fed = parts.fed ?? false;
+    this.#outgoing = new Outgoing(parts.channel, parts.transport);
+    this.#listen();
+    this.#handshakeTimer = setTimeout(() => this.#onHandshakeTimeout(), parts.handshakeTimeoutMs);
+  }
+
+  /** Begins a client's handshake; the transport is connected. */
+  startHandshake(): void {
+    this.handle(this.channel.start());
+  }
+
+  /** What protects this connection; undefined until the handshake is done. */
+  get security(): SecurityRecord | undefined {
+    const established = this.channel.established;
+    return established === undefined ? undefined : evidence(established, this.#provider, this.#epochs);
+  }
+
+  #listen(): void {
+    const transport = this.transport;
+    if (!this.#fed) transport.on("data", (bytes: Uint8Array) => this.received(bytes));
+    transport.on("end", () => this.#onTransportEnd());
+    transport.on("error", (error: Error) => this.#fail(error));
+    transport.on("close", () => this.#onTransportClose());
+    transport.on("drain", () => this.#outgoing.drained());
+  }
+
+  /** Takes bytes that the transport received, which it may reuse afterwards. False asks it to pause. */
+  received(bytes: Uint8Array): boolean {
+    if (this.destroyed) return true;
+    this.#touch();
+    this.handle(this.channel.receive(bytes));
+    return !this.transport.isPaused();
+  }
+
+  /** Acts on events of the channel and sends what they left to send. */
+  protected handle(events: readonly ChannelEvent[]): void {
+    for (const event of events) this.#on(event);
+    this.#outgoing.flush();
+  }
+
+  #on(event: ChannelEvent): void {
+    switch (event.event) {
+      case "data":
+        if (!this.push(event.bytes)) this.transport.pause();
+        return;
+      case "question":
+        this.#ask(event.question);
+        return;
+      case "connected":
+        this.#onConnected();
+        return;
+      case "session":
+        this.session = encodeSession(event.session);
+        this.emit("session", Buffer.from(this.session));
+        return;
+      case "store_ticket":
+        this.#host.storeTicket(event.ticket, event.state);
+        return;
+      case "qkd_key_used":
+        this.#keyUsed(event.initiator, event.keyId);
+        return;
+      case "key_update":
+        this.#epochs[event.by === "us" ? "sent" : "received"]++;
+        this.emit("keyUpdate", event.by);
+        return;
+      case "key_log":
+        this.emit("keylog", Buffer.from(`${event.line}\n`));
+        return;
+      case "end":
+        this.push(null);
+        return;
+      case "error":
+        this.#fail(event.error);
+        return;
+    }
+  }
+
+  /** The same key in two handshakes is a replay, whoever comes second. */
+  #keyUsed(initiator: string, keyId: string): void {
+    try {
+      this.#host.keyUsed(initiator, keyId);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : "the key was used before";
+      const error = new TrustError("ERR_PSK_REFUSED", "decrypt_error", reason, { cause });
+      this.#outgoing.discard();
+      this.handle(this.channel.abort(error));
+    }
+  }
+
+  #ask(question: Parameters<Host["answer"]>[0]): void {
+    let answered: unknown;
+    try {
+      answered = this.#host.answer(question, this);
+    } catch (error) {
+      this.handle(this.channel.refuse(asError(error)));
+      return;
+    }
+    if (!(answered instanceof Promise)) {
+      this.handle(this.channel.answer(answered));
+      return;
+    }
+    answered.then(
+      (value: unknown) => this.handle(this.destroyed ? [] : this.channel.answer(value)),
+      (error: unknown) => this.handle(this.destroyed ? [] : this.channel.refuse(asError(error))),
+    );
+  }
+
+  #onConnected(): void {
+    clearTimeout(this.#handshakeTimer);
+    this.#handshakeTimer = undefined;
+    const { degraded } = this.channel.established ?? { degraded: [] };
+    if (degraded.length > 0) this.emit("degraded", degraded);
+    // Listeners of the handshake may write at once; what they write follows the handshake's own bytes.
+    this.#outgoing.flush();
+    this.emit("secure");
+    if (this.channel.role === "client") this.emit("secureConnect");
+    const write = this.#waitingWrite;
+    this.#waitingWrite = undefined;
+    write?.();
+  }
+
+  #onHandshakeTimeout(): void {
+    const error = new ProtocolError("ERR_TLS_TIMEOUT", "user_canceled", "the handshake took too long");
+    this.handle(this.channel.abort(error));
+  }
+
+  #onTransportEnd(): void {
+    this.#transportEnded = true;
+    this.handle(this.channel.endOfInput());
+  }
+
+  #onTransportClose(): void {
+    this.handle(this.channel.endOfInput());
+    if (this.channel.readEnded && !this.readableEnded && this.readableLength > 0) return;
+    if (!this.destroyed && this.#heldError === undefined) this.destroy();
+  }
+
+  /** What was received before the failure is read first. */
+  #fail(error: Error): void {
+    clearTimeout(this.#handshakeTimer);
+    if (this.readableLength > 0 && !this.destroyed) this.#heldError ??= error;
+    else this.destroy(error);
+  }
+
+  override read(size?: number): unknown {
+    const chunk: unknown = super.read(size);
+    if (this.#heldError !== undefined && this.readableLength === 0) {
+      const error = this.#heldError;
+      process.nextTick(() => this.destroy(error));
+    }
+    return chunk;
+  }
+
+  override _read(): void {
+    if (this.transport.isPaused()) this.transport.resume();
+  }
+
+  override _write(chunk: Uint8Array, _: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#whenConnected(() => this.#outgoing.write(chunk, done), done);
+  }
+
+  override _writev(
+    chunks: { chunk: Uint8Array; encoding: BufferEncoding }[],
+    done: (error?: Error | null) => void,
+  ): void {
+    this.#whenConnected(() => this.#outgoing.writeAll(chunks, done), done);
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.#whenConnected(() => {
+      this.channel.close();
+      this.#outgoing.flush();
+      if (!this.transport.writableEnded) this.transport.end();
+      done();
+    }, done);
+  }
+
+  #whenConnected(action: () => void, failed: (error: Error) => void): void {
+    const guarded = (): void => {
+      try {
+        action();
+      } catch (error) {
+        failed(asError(error));
+      }
+    };
+    this.#touch();
+    if (this.channel.state === "connected") guarded();
+    else if (this.channel.state === "failed") failed(new Error("the channel has failed"));
+    else this.#waitingWrite = guarded;
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    clearTimeout(this.#handshakeTimer);
+    clearTimeout(this.#idleTimer);
+    this.#outgoing.flush();
+    const transport = this.transport;
+    if (this.channel.state === "failed" && !transport.destroyed && !this.#transportEnded) linger(transport);
+    else if (error !== null || !transport.writableEnded || this.#transportEnded) transport.destroy();
+    else linger(transport);
+    done(error);
+  }
+
+  protected get bytesSent(): number {
+    return this.#outgoing.bytes;
+  }
+
+  #touch(): void {
+    this.#idleTimer?.refresh();
+  }
+
+  /** Emits `timeout` after so many idle milliseconds; 0 for never. As in node:net. */
+  setTimeout(milliseconds: number, listener?: () => void): this {
+    clearTimeout(this.#idleTimer);
+    this.#idleTimer = undefined;
+    this.#idleMs = milliseconds;
+    if (milliseconds > 0) {
+      this.#idleTimer = setTimeout(() => this.emit("timeout"), milliseconds);
+      this.#idleTimer.unref();
+      if (listener !== undefined) this.once("timeout", listener);
+    } else if (listener !== undefined) {
+      this.removeListener("timeout", listener);
+    }
+    return this;
+  }
+
+  get timeout(): number | undefined {
+    return this.#idleMs === 0 ? undefined : this.#idleMs;
+  }
+}
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
+
+/** Ends a transport and drops what still comes, so that the peer reads our last words before the reset. */
+function linger(transport: Duplex): void {
+  transport.removeAllListeners("data");
+  transport.on("data", () => undefined);
+  transport.on("error", () => undefined);
+  if (!transport.writableEnded) transport.end();
+  transport.resume();
+  const timer = setTimeout(() => transport.destroy(), LINGER_MS);
+  timer.unref();
+  transport.once("close", () => clearTimeout(timer));
+  transport.once("end", () => transport.destroy());
+}
