@@ -36,7 +36,7 @@ export const Tag = {
 } as const;
 
 /** Nesting and size that no certificate needs, and that a parser must not follow. */
-const limits = { maxDepth: 32, maxNodes: 20_000, parseEmbedded: false, copyInput: false } as const;
+const limits = { maxDepth: 32, maxNodes: 10_000, parseEmbedded: false, copyInput: false } as const;
 
 /**
  * The value that `bytes` encode, whole and in DER lengths.

@@ -38,10 +38,15 @@ export function loadIdentity(
       option: "key",
     });
   }
+  const schemes = schemesFor(signingKey.kind);
+  if (schemes.length === 0) {
+    const message = `\`key\` is of the kind ${signingKey.kind}, which cannot sign a handshake here`;
+    throw new UsageError("ERR_OPTION_UNSUPPORTED", message, { option: "key" });
+  }
   return Object.freeze({
     chain: Object.freeze(inOrder(leaf, certificates).map(({ der }) => der)),
     key: signingKey,
-    schemes: Object.freeze([...schemesFor(signingKey.kind)]),
+    schemes: Object.freeze([...schemes]),
     leaf,
   });
 }
