@@ -5,7 +5,7 @@ import { generateKeyPair } from "../crypto/node-generate.ts";
 import type { CryptoProvider, KeyKind, SigningKey } from "../crypto/provider.ts";
 import { type Certificate, parseCertificate } from "../pki/certificate.ts";
 import { type CertificateRequest, issueCertificate } from "../pki/issue.ts";
-import { parseReference } from "../pki/name.ts";
+import { isDnsPattern, parseIpAddress } from "../pki/name.ts";
 import { toPem } from "../pki/pem.ts";
 import { wipe } from "../protocol/bytes.ts";
 import { UsageError } from "../protocol/errors.ts";
@@ -92,7 +92,9 @@ interface Made {
 function plansFor(options: PkiOptions): readonly Plan[] {
   const { hosts = pkiDefaults.hosts, kmeIds = pkiDefaults.kmeIds, saeIds = pkiDefaults.saeIds } = options;
   if (hosts.length === 0) throw refused("host", "needs at least one name or address");
-  for (const host of hosts) if (!host.startsWith("*.")) parseReference(host);
+  const odd = hosts.find((host) => !isHost(host));
+  if (odd !== undefined)
+    throw refused("host", `${JSON.stringify(odd)} is neither a host name nor an IP address`);
   const both = ["serverAuth", "clientAuth"] as const;
   const plans: readonly Plan[] = [
     { role: "ca", name: "ca", hosts: [], usage: undefined },
@@ -122,7 +124,9 @@ function checkNames(plans: readonly Plan[]): void {
 }
 
 function refuseExisting(directory: string, plans: readonly Plan[]): void {
-  const names = plans.flatMap(({ role, name }) => (role === "ca" ? ["ca.crt"] : [`${name}.crt`, `${name}.key`]));
+  const names = plans.flatMap(({ role, name }) =>
+    role === "ca" ? ["ca.crt"] : [`${name}.crt`, `${name}.key`],
+  );
   const existing = names.filter((name) => existsSync(join(directory, name)));
   if (existing.length === 0) return;
   const message = `${directory} already holds ${existing.join(", ")}; --force replaces them`;
@@ -170,7 +174,8 @@ function issueAll(
   });
 }
 
-const isAddress = (host: string): boolean => !host.startsWith("*.") && parseReference(host).kind === "ip";
+const isAddress = (host: string): boolean => parseIpAddress(host) !== undefined;
+const isHost = (host: string): boolean => isAddress(host) || (isDnsPattern(host) && !/^[\d.]+$/.test(host));
 
 function write(directory: string, { plan, certificate, pkcs8 }: Made): PkiEntry {
   const certificatePath = join(directory, `${plan.name}.crt`);

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { makePki, type PkiAlgorithm, pkiAlgorithms } from "../../src/cli/pki-files.ts";
+import { makePki, pkiAlgorithms } from "../../src/cli/pki-files.ts";
 import { nodeProvider } from "../../src/crypto/node.ts";
 import { trustAnchors } from "../../src/pki/anchors.ts";
 import { loadIdentity } from "../../src/pki/identity.ts";
@@ -30,7 +30,13 @@ const verify = (name: string, purpose: "server" | "client", host?: string) =>
   });
 
 describe("makePki", () => {
-  test.each(Object.keys(pkiAlgorithms) as PkiAlgorithm[])("makes a test bed with %s", (algorithm) => {
+  test("makes RSA keys of 3072 bits", () => {
+    makePki({ directory, algorithm: "rsa", kmeIds: [], saeIds: [] });
+    expect(identity("server").leaf.publicKey).toMatchObject({ kind: "rsa", modulusBits: 3072 });
+    expect(verify("server", "server", "localhost").anchor.isCa).toBe(true);
+  });
+
+  test.each(["ecdsa", "ed25519", "ml-dsa"] as const)("makes a test bed with %s", (algorithm) => {
     const entries = makePki({ directory, algorithm });
     expect(entries.map(({ role, commonName }) => `${role} ${commonName}`)).toEqual([
       "ca qkd-tls test bed CA",
@@ -110,7 +116,8 @@ describe("makePki", () => {
     ["days", { days: 0 }],
     ["days", { days: 1.5 }],
     ["host", { hosts: [] }],
-    ["servername", { hosts: ["not a host"] }],
+    ["host", { hosts: ["not a host"] }],
+    ["host", { hosts: ["300.1.1.1"] }],
   ])("refuses a bad %s and writes nothing", (option, changes) => {
     expect(() => makePki({ directory, ...changes })).toThrow(
       expect.objectContaining({ code: "ERR_OPTION_INVALID", option }),
