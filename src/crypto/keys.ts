@@ -108,12 +108,16 @@ export function kemSpki(name: KemName, encapsulationKey: Uint8Array): Uint8Array
   return spkiAround(new AlgorithmIdentifier({ algorithm: KEM_OIDS[name] }), encapsulationKey);
 }
 
-/** PKCS #8 around an ML-KEM seed d ‖ z. RFC 9935 §6. Throws a RangeError for another length than 64 bytes. */
-export function seedPkcs8(name: KemName, seed: Uint8Array): Uint8Array {
-  if (seed.length !== 64) throw new RangeError(`an ML-KEM seed has 64 bytes, not ${seed.length}`);
+/** PKCS #8 around a seed: 64 bytes for ML-KEM, 32 for ML-DSA. RFC 9935 §6, RFC 9881 §6. Throws a RangeError. */
+export function seedPkcs8(name: KemName | MlDsaKind, seed: Uint8Array): Uint8Array {
+  const isKem = name === "ml-kem-768" || name === "ml-kem-1024";
+  const expectedBytes = isKem ? 64 : 32;
+  if (seed.length !== expectedBytes) {
+    throw new RangeError(`a seed of ${name} has ${expectedBytes} bytes, not ${seed.length}`);
+  }
   const choice = new SeedOnly();
   choice.seed = bufferOf(seed);
-  return pkcs8Around(KEM_OIDS[name], AsnConvert.serialize(choice));
+  return pkcs8Around(isKem ? KEM_OIDS[name] : OIDS[name], AsnConvert.serialize(choice));
 }
 
 /** PKCS #8 around an X25519 private key. RFC 8410 §7. */
