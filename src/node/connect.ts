@@ -140,7 +140,7 @@ function open(options: ConnectOptions): {
     ...net,
     allowHalfOpen: true,
     // Bytes are only borrowed while they are being read, so every connection can share one buffer.
-    onread: { buffer: shared, callback: (count, buffer) => target?.received(buffer.subarray(0, count)) ?? true },
+    onread: { buffer: shared, callback: (count: number, buffer: Uint8Array) => target?.received(buffer.subarray(0, count)) ?? true },
   } as unknown as NetConnectOpts); // The port or path is among the options copied above.
   return {
     transport,

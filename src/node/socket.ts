@@ -43,10 +43,10 @@ export class QkdTlsSocket extends SecureStream {
     return name === undefined ? undefined : { name, standardName: name, version: "TLSv1.3" };
   }
 
-  /** The key exchange group, in the form of node:tls. */
-  getEphemeralKeyInfo(): { type: "ECDH" | "KEM"; name: string } | Record<string, never> {
+  /** The key exchange group, in the form that Node 26 gives it. */
+  getEphemeralKeyInfo(): { type: "TLSGroup"; name: string } | Record<string, never> {
     const group = this.channel.established?.group;
-    return group === undefined ? {} : { type: group.mlkem ? "KEM" : "ECDH", name: group.name };
+    return group === undefined ? {} : { type: "TLSGroup", name: group.name };
   }
 
   getPeerCertificate(detailed = false): PeerCertificate | Record<string, never> {
