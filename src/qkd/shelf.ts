@@ -144,6 +144,7 @@ class Held implements Shelf {
   /** Some of the missing keys: as many as one request may ask for, fewer where the source has fewer. */
   async #fetch(missing: number): Promise<QkdKey[]> {
     let count = Math.min(missing, await this.#most());
+    if (this.#closed !== undefined) throw this.#closed;
     for (let retried = false; ; ) {
       const lostBefore = this.#source.counters.lost;
       try {

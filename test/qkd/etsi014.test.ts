@@ -422,6 +422,16 @@ describe("tries again only what was never sent", () => {
     expect(source.counters).toMatchObject({ lost: 0, failures: 1 });
   });
 
+  test("a kept-alive connection that breaks after the request was written is not tried again", async () => {
+    const source = client();
+    await source.draw("sae-b");
+    kme.spoil("enc_keys", hangUp);
+    const before = kme.seen.length;
+    expect(await failure(source.draw("sae-b"))).toMatchObject({ code: "ERR_QKD_UNREACHABLE" });
+    expect(kme.seen.slice(before)).toEqual(["enc_keys"]);
+    expect(source.counters).toMatchObject({ drawn: 1, lost: 1 });
+  });
+
   test("status is repeated even when it was sent", async () => {
     let times = 0;
     kme.spoil("status", (response, honest, request) => {
