@@ -1,0 +1,376 @@
+/** The options that all commands with a channel share, and how they become options of the library. */
+import type { Command } from "commander";
+import type { PskOption } from "../channel/config.ts";
+import { PRESETS, type PolicyName } from "../handshake/policy.ts";
+import type { ConnectOptions, ContextOptions, QkdOptions, ServerOptions } from "../node/options.ts";
+import { EMPTY, fromHex, utf8 } from "../protocol/bytes.ts";
+import { CipherSuite, NamedGroup, type CipherSuiteName, type NamedGroupName } from "../protocol/iana.ts";
+import { etsi014 } from "../qkd/etsi014.ts";
+import { readPskFile } from "../qkd/file.ts";
+import { reserve } from "../qkd/reserve.ts";
+import { bad, needed, oneOf, readPem, seconds, wholeNumber } from "./value.ts";
+
+export { formatEndpoint, parseEndpoint, type Endpoint } from "./value.ts";
+
+/** What commander collects for both sides; the values are still text. */
+export interface ChannelFlags {
+  readonly cert?: string;
+  readonly key?: string;
+  readonly cert2?: string;
+  readonly key2?: string;
+  readonly cert3?: string;
+  readonly key3?: string;
+  readonly cert4?: string;
+  readonly key4?: string;
+  readonly ca?: readonly string[];
+  readonly groups?: string;
+  readonly suites?: string;
+  readonly alpn?: readonly string[];
+  readonly psk?: readonly string[];
+  readonly pskFile?: string;
+  readonly pskHash?: string;
+  readonly pskKe?: boolean;
+  readonly pskImport?: boolean;
+  readonly pskContext?: string;
+  readonly kme?: string;
+  readonly sae?: string;
+  readonly peerSae?: readonly string[];
+  readonly kmeCa?: string;
+  readonly kmeCert?: string;
+  readonly kmeKey?: string;
+  readonly qkdRaw?: boolean;
+  readonly qkdAuthenticates?: boolean;
+  readonly policy?: string;
+  readonly production?: boolean;
+  readonly dangerouslyAllowClassical?: boolean;
+  readonly keylog?: string;
+  readonly recordSizeLimit?: string;
+  readonly padding?: string;
+  readonly timeout?: string;
+  readonly json?: boolean;
+}
+
+export interface ClientFlags extends ChannelFlags {
+  readonly servername?: string;
+  readonly insecure?: boolean;
+  readonly qkdReserve?: string;
+}
+
+export interface ServerFlags extends ChannelFlags {
+  readonly requestCert?: boolean;
+  readonly requireCert?: boolean;
+  readonly tickets?: string;
+}
+
+const PSK_HASHES = ["sha256", "sha384"] as const;
+
+/** Adds the options of a client's channel to a command. */
+export function addClientOptions(command: Command): Command {
+  addIdentity(command)
+    .option("--servername <name>", "the name that the server's certificate must carry (default: the host)")
+    .option("--insecure", "go on with a server that cannot be verified; the evidence says so");
+  addShared(command, "the SAE at the other end");
+  return command.option("--qkd-reserve <n>", "draw this many keys ahead");
+}
+
+/** Adds the options of a server's channel to a command. */
+export function addServerOptions(command: Command): Command {
+  addIdentity(command)
+    .option(
+      "--request-cert",
+      "ask clients for a certificate; without a valid one they are served as unverified",
+    )
+    .option("--require-cert", "serve only clients with a certificate that --ca vouches for");
+  addShared(command, "an SAE that may connect; repeat for several (default: any that the KME links)");
+  return command.option("--tickets <n>", "session tickets for each connection, 0 for none (default: 2)");
+}
+
+/** The library's options for `connect`. Throws a UsageError that names the option at fault. */
+export function clientOptions(flags: ClientFlags): ConnectOptions {
+  const qkd = qkdOptions(flags);
+  const peers = flags.peerSae ?? [];
+  if (qkd !== undefined && peers.length === 0)
+    throw needed("--peer-sae", "--kme needs the SAE ID of the server");
+  if (peers.length > 1) throw bad("--peer-sae", "a client has one peer");
+  const shared = contextOptions(flags);
+  return {
+    ...shared,
+    ...(qkd === undefined ? {} : { qkd: { ...reserved(qkd, flags, peers[0] ?? ""), peer: peers[0] ?? "" } }),
+    ...(flags.servername === undefined ? {} : { servername: named(flags.servername, "--servername") }),
+    ...(flags.insecure === true ? { rejectUnauthorized: false } : {}),
+    ...handshakeTimeout(flags),
+    allowHalfOpen: true,
+  };
+}
+
+/** The library's options for `createServer`. Throws a UsageError that names the option at fault. */
+export function serverOptions(flags: ServerFlags): ServerOptions {
+  const qkd = qkdOptions(flags);
+  const { requestCert = false, requireCert = false } = flags;
+  if (requireCert && flags.ca === undefined)
+    throw needed("--ca", "--require-cert needs to know whom to trust");
+  const shared = contextOptions(flags);
+  return {
+    ...shared,
+    ...(qkd === undefined
+      ? {}
+      : { qkd: { ...qkd, ...(flags.peerSae === undefined ? {} : { allow: flags.peerSae }) } }),
+    ...(requestCert || requireCert ? { requestCert: true, rejectUnauthorized: requireCert } : {}),
+    ...(flags.tickets === undefined ? {} : { tickets: wholeNumber(flags.tickets, "--tickets", 0, 16) }),
+    ...handshakeTimeout(flags),
+    allowHalfOpen: true,
+    keepAlive: true,
+  };
+}
+
+function addIdentity(command: Command): Command {
+  command
+    .option("--cert <file>", "PEM certificate chain that we show")
+    .option("--key <file>", "its PEM private key");
+  for (const nth of [2, 3, 4]) {
+    command.option(`--cert${nth} <file>`, `another certificate chain, of another key type`);
+    command.option(`--key${nth} <file>`, "its private key");
+  }
+  return command.option(
+    "--ca <file>",
+    "PEM certificates that we trust; repeat for several (default: those of Node)",
+    collect,
+  );
+}
+
+function addShared(command: Command, peerSae: string): void {
+  command
+    .option(
+      "--policy <name>",
+      `which secrets must protect: ${Object.keys(PRESETS).join(", ")} (default: hybrid with --kme, else pqc)`,
+    )
+    .option("--kme <url>", "take QKD keys from the KME at https://host:port, by ETSI GS QKD 014")
+    .option("--sae <id>", "our SAE ID: the common name of the certificate that the KME knows us by")
+    .option("--peer-sae <id>", peerSae, collect)
+    .option("--kme-ca <file>", "who vouches for the KME (default: --ca)")
+    .option("--kme-cert <file>", "our certificate for the KME (default: --cert)")
+    .option("--kme-key <file>", "its private key (default: --key)")
+    .option("--qkd-raw", "announce QKD keys as plain external PSKs, for peers without RFC 9258")
+    .option("--qkd-authenticates", "let the QKD key prove who the peer is, without certificates")
+    .option("--production", "refuse QKD keys that come from a simulator")
+    .option(
+      "--psk <identity:hex>",
+      "a pre-shared key; repeat for several. Others on this machine can see it: prefer --psk-file",
+      collect,
+    )
+    .option("--psk-file <file>", "pre-shared keys, a line identity:hex each, or JSON; mode 0600")
+    .option(
+      "--psk-hash <name>",
+      `the hash that the pre-shared keys are for: ${PSK_HASHES.join(" or ")} (default: sha256)`,
+    )
+    .option("--psk-import", "import the pre-shared keys by RFC 9258 instead of using them as they are")
+    .option("--psk-context <text>", "the context that both sides import them with; implies --psk-import")
+    .option("--psk-ke", "allow pre-shared keys without a key exchange; gives up forward secrecy")
+    .option("--groups <a:b>", `key exchange groups in order: ${Object.keys(NamedGroup).join(", ")}`)
+    .option("--suites <a:b>", `cipher suites in order: ${Object.keys(CipherSuite).join(", ")}`)
+    .option("--alpn <a,b>", "application protocols, the most wanted first; may be repeated", collect)
+    .option("--dangerously-allow-classical", "permit connections that neither ML-KEM nor QKD protects")
+    .option("--record-size-limit <bytes>", "the largest record we accept, 64 to 16385 (RFC 8449)")
+    .option("--padding <bytes>", "pad records up to a multiple of this, 1 to 16384")
+    .option(
+      "--keylog <file>",
+      "append the connection's secrets, for Wireshark; whoever reads it reads the traffic",
+    )
+    .option("--timeout <seconds>", "time limit for the handshake (default: 30)")
+    .option("--json", "events as JSON, one object a line");
+}
+
+/** For options that may be repeated. */
+export const collect = (value: string, before: readonly string[] | undefined): readonly string[] => [
+  ...(before ?? []),
+  value,
+];
+
+function contextOptions(flags: ChannelFlags): ContextOptions {
+  const psks = pskOptions(flags);
+  return {
+    ...identity(flags),
+    ...(flags.ca === undefined ? {} : { ca: flags.ca.map((path) => readPem(path, "--ca")) }),
+    ...(flags.policy === undefined ? {} : { policy: policyName(flags.policy) }),
+    ...(flags.production === true ? { production: true } : {}),
+    ...(flags.dangerouslyAllowClassical === true ? { dangerous: { allowClassical: true } } : {}),
+    ...(psks.length === 0 ? {} : { psk: psks }),
+    ...(flags.pskKe === true ? { pskKe: true } : {}),
+    ...(flags.groups === undefined ? {} : { groups: groups(flags.groups) }),
+    ...(flags.suites === undefined ? {} : { suites: suites(flags.suites) }),
+    ...(flags.alpn === undefined ? {} : { ALPNProtocols: protocols(flags.alpn) }),
+    ...(flags.recordSizeLimit === undefined
+      ? {}
+      : { recordSizeLimit: wholeNumber(flags.recordSizeLimit, "--record-size-limit", 64, 16_385) }),
+    ...(flags.padding === undefined ? {} : { padding: wholeNumber(flags.padding, "--padding", 1, 16_384) }),
+    ...(flags.keylog === undefined ? {} : { keylog: true }),
+  };
+}
+
+const handshakeTimeout = (flags: ChannelFlags): { handshakeTimeout?: number } =>
+  flags.timeout === undefined ? {} : { handshakeTimeout: seconds(flags.timeout, "--timeout") };
+
+/** The pairs of certificate and key, each complete. */
+function identity(flags: ChannelFlags): Pick<ContextOptions, "cert" | "key"> {
+  const { cert, key, cert2, key2, cert3, key3, cert4, key4 } = flags;
+  const pairs = [
+    [cert, key],
+    [cert2, key2],
+    [cert3, key3],
+    [cert4, key4],
+  ] as const;
+  const read = pairs.flatMap(([certificate, privateKey], index) => {
+    const nth = index === 0 ? "" : String(index + 1);
+    if (certificate === undefined && privateKey === undefined) return [];
+    if (certificate === undefined) throw needed(`--cert${nth}`, `--key${nth} needs its certificate`);
+    if (privateKey === undefined) throw needed(`--key${nth}`, `--cert${nth} needs its private key`);
+    return [{ cert: readPem(certificate, `--cert${nth}`), key: readPem(privateKey, `--key${nth}`) }];
+  });
+  if (read.length === 0) return {};
+  return { cert: read.map((each) => each.cert), key: read.map((each) => each.key) };
+}
+
+function policyName(text: string): PolicyName {
+  return oneOf(text, "--policy", Object.keys(PRESETS) as PolicyName[]); // Object.keys forgets the names.
+}
+
+function groups(text: string): readonly NamedGroupName[] {
+  const known = Object.keys(NamedGroup) as NamedGroupName[]; // Object.keys forgets the names.
+  return listed(text, "--groups", (word) =>
+    oneOf(GROUP_ALIASES[word.toLowerCase()] ?? word, "--groups", known),
+  );
+}
+
+/** Other names that OpenSSL and NIST have for the curves. */
+const GROUP_ALIASES: Readonly<Record<string, NamedGroupName>> = {
+  "p-256": "secp256r1",
+  "p-384": "secp384r1",
+  prime256v1: "secp256r1",
+};
+
+function suites(text: string): readonly CipherSuiteName[] {
+  const known = Object.keys(CipherSuite) as CipherSuiteName[]; // Object.keys forgets the names.
+  return listed(text, "--suites", (word) => oneOf(word, "--suites", known));
+}
+
+function listed<T>(text: string, option: string, read: (word: string) => T): readonly T[] {
+  const found = text.split(/[:,]/).map((word) => read(word.trim()));
+  if (new Set(found).size !== found.length) throw bad(option, "names something twice");
+  return found;
+}
+
+function protocols(given: readonly string[]): readonly string[] {
+  return given
+    .flatMap((text) => text.split(","))
+    .map((name) => {
+      const { length } = utf8(name);
+      if (length === 0 || length > 255) throw bad("--alpn", "a protocol's name has 1 to 255 bytes");
+      return name;
+    });
+}
+
+/** The static keys. Messages name the identity and never the key. */
+function pskOptions(flags: ChannelFlags): readonly PskOption[] {
+  const given = [
+    ...(flags.psk ?? []).map(parsePsk),
+    ...(flags.pskFile === undefined ? [] : readPskFile(flags.pskFile)),
+  ];
+  const hash = flags.pskHash === undefined ? undefined : oneOf(flags.pskHash, "--psk-hash", PSK_HASHES);
+  const imports = flags.pskImport === true || flags.pskContext !== undefined;
+  const lonely = [
+    [hash !== undefined, "--psk-hash"],
+    [imports, flags.pskContext === undefined ? "--psk-import" : "--psk-context"],
+    [flags.pskKe === true, "--psk-ke"],
+  ] as const;
+  const [, option] = (given.length === 0 && lonely.find(([set]) => set)) || [];
+  if (option !== undefined && !(option === "--psk-ke" && flags.kme !== undefined)) {
+    throw needed("--psk", `${option} needs --psk or --psk-file`);
+  }
+  const identities = given.map((each) => each.identity);
+  const twice = identities.find((each, index) => identities.indexOf(each) !== index);
+  if (twice !== undefined) throw bad("--psk", `the identity ${JSON.stringify(twice)} stands for two keys`);
+  return given.map((each) => ({
+    ...each,
+    ...(hash === undefined ? {} : { hash }),
+    ...(imports ? { importContext: flags.pskContext === undefined ? EMPTY : utf8(flags.pskContext) } : {}),
+  }));
+}
+
+function parsePsk(text: string, index: number): { readonly identity: string; readonly key: Uint8Array } {
+  // Identities may hold colons, hexadecimal cannot. A value without a colon may be a key, so it is not repeated.
+  const colon = text.lastIndexOf(":");
+  if (colon < 1) throw bad("--psk", `value ${index + 1} is not identity:hex`);
+  const identity = text.slice(0, colon);
+  const key = fromHex(text.slice(colon + 1));
+  const which = JSON.stringify(identity);
+  if (key === undefined) throw bad("--psk", `the key of ${which} is not hexadecimal`);
+  if (key.length < 16)
+    throw bad("--psk", `the key of ${which} has ${key.length} bytes; 16 are the least (RFC 9257)`);
+  return { identity, key };
+}
+
+function qkdOptions(flags: ChannelFlags): QkdOptions | undefined {
+  if (flags.kme === undefined) {
+    const { sae, kmeCa, kmeCert, kmeKey, qkdRaw, qkdAuthenticates } = flags;
+    const [stray] = Object.entries({
+      "--sae": sae,
+      "--peer-sae": flags.peerSae,
+      "--kme-ca": kmeCa,
+      "--kme-cert": kmeCert,
+      "--kme-key": kmeKey,
+      "--qkd-raw": qkdRaw,
+      "--qkd-authenticates": qkdAuthenticates,
+    }).filter(([, value]) => value !== undefined);
+    if (stray !== undefined) throw needed("--kme", `${stray[0]} needs a KME`);
+    return undefined;
+  }
+  if (flags.sae === undefined) throw needed("--sae", "--kme needs our own SAE ID");
+  return {
+    source: keySource(flags, flags.kme, flags.sae),
+    ...(flags.qkdRaw === true ? { form: "raw" } : {}),
+    ...(flags.pskHash === undefined ? {} : { rawHash: oneOf(flags.pskHash, "--psk-hash", PSK_HASHES) }),
+    ...(flags.qkdAuthenticates === true ? { authenticates: true } : {}),
+  };
+}
+
+function keySource(flags: ChannelFlags, url: string, sae: string): QkdOptions["source"] {
+  if (!URL.canParse(url) || new URL(url).protocol !== "https:") {
+    throw bad(
+      "--kme",
+      `${JSON.stringify(url)} is not https://host:port; a key is never fetched in the clear`,
+    );
+  }
+  const { kmeCa, kmeCert = flags.cert, kmeKey = flags.key } = flags;
+  const ca = kmeCa === undefined ? flags.ca : [kmeCa];
+  if (ca === undefined) throw needed("--kme-ca", "--kme needs to know whom to trust (--kme-ca or --ca)");
+  if (kmeCert === undefined)
+    throw needed("--kme-cert", "a KME knows us by a certificate (--kme-cert or --cert)");
+  if (kmeKey === undefined)
+    throw needed("--kme-key", "a KME knows us by a certificate and its key (--kme-key or --key)");
+  return etsi014({
+    url,
+    sae,
+    ca: Buffer.concat(
+      ca.flatMap((path) => [readPem(path, kmeCa === undefined ? "--ca" : "--kme-ca"), Buffer.from("\n")]),
+    ),
+    cert: readPem(kmeCert, flags.kmeCert === undefined ? "--cert" : "--kme-cert"),
+    key: readPem(kmeKey, flags.kmeKey === undefined ? "--key" : "--kme-key"),
+  });
+}
+
+function reserved(qkd: QkdOptions, flags: ClientFlags, peer: string): QkdOptions {
+  if (flags.qkdReserve === undefined) return qkd;
+  return {
+    ...qkd,
+    source: reserve(qkd.source, {
+      peers: peer,
+      high: wholeNumber(flags.qkdReserve, "--qkd-reserve", 1, 1024),
+    }),
+  };
+}
+
+function named(text: string, option: string): string {
+  if (text === "" || text.length > 255 || /[\s\p{Cc}]/u.test(text))
+    throw bad(option, `${JSON.stringify(text)} is no host name`);
+  return text;
+}
