@@ -63,7 +63,8 @@ export function sharedGenerator(options: GeneratorOptions = {}): Generator {
     const { a, b } = sinks;
     if (a === undefined || b === undefined) return;
     deliver(a, b, count, blockBytes);
-    deliver(b, a, count, blockBytes);
+    // A link that leads back to where it began has one way only.
+    if (a !== b) deliver(b, a, count, blockBytes);
   };
   const tick = (): void => {
     const now = performance.now();

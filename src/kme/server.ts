@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import https from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { UsageError } from "../protocol/errors.ts";
 import { LONGEST_MS, onlyKnown, whole } from "../qkd/options.ts";
@@ -73,6 +73,12 @@ export async function startKme(options: KmeOptions): Promise<Kme> {
     (request, response) => void serve(api, maxBodyBytes, request, response),
   );
   server.maxConnections = whole(limits, "maxConnections", 1000, 1);
+  // The HTTP server's own list lacks the connections that are still in their TLS handshake.
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
   const { host, port } = await listen(server, options.listen);
   const name = host.includes(":") ? `[${host}]` : host;
   return {
@@ -83,7 +89,7 @@ export async function startKme(options: KmeOptions): Promise<Kme> {
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
-        server.closeAllConnections();
+        for (const socket of sockets) socket.destroy();
       }),
   };
 }

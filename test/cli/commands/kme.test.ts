@@ -1,0 +1,119 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { Command } from "commander";
+import { afterAll, afterEach, describe, expect, test } from "vitest";
+import { registerKme } from "../../../src/cli/commands/kme.ts";
+import { etsi014 } from "../../../src/qkd/etsi014.ts";
+import { authority } from "../../support/certificates.ts";
+
+const trusted = authority();
+const pki = mkdtempSync(join(tmpdir(), "qkd-tls-kme-"));
+writeFileSync(join(pki, "ca.crt"), trusted.ca);
+for (const id of ["kme-a", "kme-b"]) {
+  const { cert, key } = trusted.issue(id);
+  writeFileSync(join(pki, `${id}.crt`), cert);
+  writeFileSync(join(pki, `${id}.key`), key, { mode: 0o600 });
+}
+const running: ChildProcess[] = [];
+afterEach(() => {
+  for (const child of running.splice(0)) child.kill("SIGKILL");
+});
+afterAll(() => rmSync(pki, { recursive: true }));
+
+/** The command in a process of its own; its first `lines` lines. */
+async function start(args: string[], lines: number) {
+  const program = [
+    'import { Command } from "commander";',
+    'import { registerKme } from "./src/cli/commands/kme.ts";',
+    "const program = new Command();",
+    "registerKme(program);",
+    'await program.parseAsync(["node", "qkd-tls", "kme", ...process.argv.slice(1)]);',
+  ];
+  const flags = ["--import", "tsx", "--input-type=module", "--eval", program.join("\n"), "--"];
+  const child = spawn(process.execPath, [...flags, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  running.push(child);
+  const said: string[] = [];
+  for await (const line of createInterface({ input: child.stdout })) {
+    said.push(line);
+    if (said.length === lines) break;
+  }
+  const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  return { child, said, ended };
+}
+const anywhere = ["--pki", pki, "--listen-a", "127.0.0.1:0", "--listen-b", "127.0.0.1:0"];
+const client = (url: string, sae: string) => etsi014({ url, sae, ca: trusted.ca, ...trusted.issue(sae) });
+
+describe("qkd-tls kme", () => {
+  test("runs a pair that other processes can wait for and use, and ends cleanly", async () => {
+    const { child, said, ended } = await start([...anywhere, "--json", "--stock", "3", "--rate", "0"], 2);
+    const [a, b] = said.map((line) => JSON.parse(line));
+    expect(a).toEqual({
+      event: "listening",
+      kme: "kme-a",
+      host: "127.0.0.1",
+      port: expect.any(Number),
+      url: `https://127.0.0.1:${a.port}`,
+      saes: ["sae-a"],
+      simulated: true,
+    });
+    expect(b).toMatchObject({ kme: "kme-b", saes: ["sae-b"] });
+
+    const [master, slave] = [client(a.url, "sae-a"), client(b.url, "sae-b")];
+    expect(await master.status("sae-b")).toMatchObject({ stored: 3, simulated: true });
+    const key = await master.draw("sae-b");
+    expect((await slave.redeem("sae-a", key.id)).key).toEqual(key.key);
+    child.kill("SIGTERM");
+    expect(await ended).toBe(0);
+    master.close();
+    slave.close();
+  });
+
+  test("runs one KME for all, and speaks to people", async () => {
+    const { child, said, ended } = await start(
+      [...anywhere, "--single", "--sae-b", "x", "y", "--stock", "0"],
+      1,
+    );
+    const [line = ""] = said;
+    expect(line).toMatch(
+      /^KME kme-a listens on https:\/\/127\.0\.0\.1:\d+ for sae-a, x, y \(simulated keys\)$/,
+    );
+    const source = client(/https:\S+/.exec(line)?.[0] ?? "", "x");
+    await expect(source.draw("y")).rejects.toMatchObject({ code: "ERR_QKD_EMPTY" });
+    source.close();
+    child.kill("SIGINT");
+    expect(await ended).toBe(0);
+  });
+});
+
+describe("refuses", () => {
+  const run = (args: string[]): Promise<unknown> => {
+    const program = new Command().exitOverride().configureOutput({ writeErr: () => undefined });
+    registerKme(program);
+    for (const command of program.commands) command.copyInheritedSettings(program);
+    return program.parseAsync(["node", "qkd-tls", "kme", ...args]);
+  };
+
+  test.each([
+    [["--listen-a", "8443"], "--listen-a"],
+    [["--listen-a", "host:99999"], "--listen-a"],
+    [["--rate", "fast"], "--rate"],
+    [["--stock", "-1"], "--stock"],
+  ])("%j", async (args, named) => {
+    await expect(run(args)).rejects.toMatchObject({
+      code: "commander.invalidArgument",
+      message: expect.stringContaining(named),
+    });
+  });
+
+  test("no certificates, and files that are not there", async () => {
+    await expect(run([])).rejects.toMatchObject({ code: "ERR_OPTION_MISSING", option: "--ca" });
+    await expect(run(["--pki", pki, "--cert-b", "/nowhere/b.crt"])).rejects.toMatchObject({
+      code: "ERR_FILE_INVALID",
+      option: "--cert-b",
+      message: "--cert-b: /nowhere/b.crt cannot be read (ENOENT)",
+    });
+  });
+});

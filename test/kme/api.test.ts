@@ -1,0 +1,304 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type KmeApi, kmeApi, type KmeLimits } from "../../src/kme/api.ts";
+import { type LinkedStores, linkedStores } from "../../src/kme/pair.ts";
+
+let stores: LinkedStores;
+let a: KmeApi;
+let b: KmeApi;
+
+function setUp(limits: KmeLimits = {}): void {
+  stores?.a.close();
+  stores?.b.close();
+  stores = linkedStores({ initialKeys: 20, keysPerSecond: 0, maxStored: 40 });
+  const [atA, atB] = [
+    ["sae-a", "sae-a2"],
+    ["sae-b", "sae-c", "sae-d"],
+  ];
+  a = kmeApi({ id: "kme-a", saes: atA, links: [{ kme: "kme-b", saes: atB, store: stores.a }], limits });
+  b = kmeApi({ id: "kme-b", saes: atB, links: [{ kme: "kme-a", saes: atA, store: stores.b }], limits });
+}
+beforeEach(() => setUp());
+afterEach(() => {
+  stores.a.close();
+  stores.b.close();
+});
+
+type Answer = { status: number; body: any; allow?: string };
+
+/** POSTs when there is a body (an object, or text as it stands), otherwise GETs. */
+function ask(api: KmeApi, caller: string, path: string, body?: unknown, method?: string): Promise<Answer> {
+  const bytes = body === undefined ? "" : typeof body === "string" ? body : JSON.stringify(body);
+  return api.answer({
+    caller,
+    method: method ?? (body === undefined ? "GET" : "POST"),
+    target: `/api/v1/keys/${path}`,
+    body: Buffer.from(bytes, "latin1"),
+  });
+}
+const ids = (answer: Answer) => ({ key_IDs: answer.body.keys.map(({ key_ID }: any) => ({ key_ID })) });
+const refused = (status: number, message: string) => ({ status, body: { message } });
+const NOT_FOUND = refused(400, "one or more keys specified are not found on KME");
+
+describe("status, ETSI GS QKD 014 §6.1", () => {
+  test("has every field", async () => {
+    expect(await ask(a, "sae-a", "sae-b/status")).toEqual({
+      status: 200,
+      body: {
+        source_KME_ID: "kme-a",
+        target_KME_ID: "kme-b",
+        master_SAE_ID: "sae-a",
+        slave_SAE_ID: "sae-b",
+        key_size: 256,
+        stored_key_count: 20,
+        max_key_count: 40,
+        max_key_per_request: 128,
+        max_key_size: 1024,
+        min_key_size: 64,
+        max_SAE_ID_count: 4,
+        status_extension: { qkdtls_simulated: true },
+      },
+    });
+  });
+
+  test("counts in keys of the default size", async () => {
+    setUp({ keyBits: 512 });
+    expect((await ask(a, "sae-a", "sae-b/status")).body).toMatchObject({
+      key_size: 512,
+      stored_key_count: 10,
+    });
+  });
+});
+
+describe("enc_keys and dec_keys, ETSI GS QKD 014 §6.2 to §6.4", () => {
+  test.each([[undefined], [""], [{}], [{ number: 1 }], [{ size: 256, extension_mandatory: [] }]])(
+    "the defaults are one key of the default size (%j)",
+    async (body) => {
+      const answer = await ask(a, "sae-a", "sae-b/enc_keys", body, body === undefined ? "GET" : "POST");
+      expect(answer).toEqual({
+        status: 200,
+        body: {
+          keys: [
+            { key_ID: expect.stringMatching(/^[0-9a-f-]{36}$/), key: expect.stringMatching(/^.{43}=$/) },
+          ],
+          key_container_extension: { qkdtls_simulated: true },
+        },
+      });
+      expect(stores.a.stored).toBe(19);
+    },
+  );
+
+  test.each([64, 256, 352, 1024])("%i bits, three at once, are the same at both ends", async (size) => {
+    const issued = await ask(a, "sae-a", `sae-b/enc_keys?number=3&size=${size}`);
+    expect(issued.body.keys.map(({ key }: any) => 8 * Buffer.from(key, "base64").length)).toEqual([
+      size,
+      size,
+      size,
+    ]);
+    expect(new Set(issued.body.keys.map(({ key }: any) => key)).size).toBe(3);
+    const delivered = await ask(b, "sae-b", "sae-a/dec_keys", ids(issued));
+    expect(delivered).toEqual(issued);
+  });
+
+  test("GET takes one key_ID, in either case", async () => {
+    const issued = await ask(a, "sae-a", "sae-b/enc_keys");
+    const { key_ID } = issued.body.keys[0];
+    expect(await ask(b, "sae-b", `sae-a/dec_keys?key_ID=${key_ID.toUpperCase()}`)).toEqual(issued);
+  });
+
+  test("keys leave once: never issued twice, never delivered twice", async () => {
+    const issued = await ask(a, "sae-a", "sae-b/enc_keys?number=2");
+    const both = ids(issued);
+    const one = { key_IDs: both.key_IDs.slice(0, 1) };
+    expect((await ask(b, "sae-b", "sae-a/dec_keys", one)).status).toBe(200);
+    expect(await ask(b, "sae-b", "sae-a/dec_keys", one)).toEqual(NOT_FOUND);
+    // All or none: the second key is still there afterwards.
+    expect(await ask(b, "sae-b", "sae-a/dec_keys", both)).toEqual(NOT_FOUND);
+    expect((await ask(b, "sae-b", "sae-a/dec_keys", { key_IDs: both.key_IDs.slice(1) })).status).toBe(200);
+  });
+
+  test("one key_ID twice in a request is not found", async () => {
+    const { key_IDs } = ids(await ask(a, "sae-a", "sae-b/enc_keys"));
+    const twice = { key_IDs: [...key_IDs, ...key_IDs] };
+    expect(await ask(b, "sae-b", "sae-a/dec_keys", twice)).toEqual(NOT_FOUND);
+  });
+
+  test("the two directions do not share blocks", async () => {
+    const [there, back] = await Promise.all([
+      ask(a, "sae-a", "sae-b/enc_keys?number=20"),
+      ask(b, "sae-b", "sae-a/enc_keys?number=20"),
+    ]);
+    const keys = [...there.body.keys, ...back.body.keys].map(({ key }: any) => key);
+    expect(new Set(keys).size).toBe(40);
+    expect(await ask(a, "sae-a", "sae-b/dec_keys", ids(back))).toEqual(back);
+  });
+
+  test("additional slaves get the key too, each once, and nobody else", async () => {
+    const issued = await ask(a, "sae-a", "sae-b/enc_keys", { additional_slave_SAE_IDs: ["sae-c"] });
+    expect(await ask(b, "sae-c", "sae-a/dec_keys", ids(issued))).toEqual(issued);
+    expect(await ask(b, "sae-c", "sae-a/dec_keys", ids(issued))).toEqual(NOT_FOUND);
+    expect(await ask(b, "sae-d", "sae-a/dec_keys", ids(issued))).toEqual(
+      refused(401, "the SAE was not named as slave for these keys"),
+    );
+    expect(await ask(b, "sae-b", "sae-a/dec_keys", ids(issued))).toEqual(issued);
+  });
+
+  test("a key is found under its own master alone", async () => {
+    const issued = await ask(a, "sae-a", "sae-b/enc_keys");
+    expect(await ask(b, "sae-b", "sae-a2/dec_keys", ids(issued))).toEqual(NOT_FOUND);
+    expect(await ask(b, "sae-b", "nobody/dec_keys", ids(issued))).toEqual(NOT_FOUND);
+    expect((await ask(b, "sae-b", "sae-a/dec_keys", ids(issued))).status).toBe(200);
+  });
+
+  test("an empty stock is 503, and takes nothing", async () => {
+    expect(await ask(a, "sae-a", "sae-b/enc_keys?number=21")).toEqual(
+      refused(503, "insufficient keys are available"),
+    );
+    expect(stores.a.stored).toBe(20);
+    stores.a.drain();
+    expect((await ask(a, "sae-a", "sae-b/enc_keys")).status).toBe(503);
+    expect((await ask(a, "sae-a", "sae-b/status")).body.stored_key_count).toBe(0);
+  });
+
+  test("an other end that lost its blocks is 503, and its key is given to nobody", async () => {
+    stores.b.drain();
+    expect(await ask(a, "sae-a", "sae-b/enc_keys")).toEqual(
+      refused(503, "the KME at the other end cannot be reached"),
+    );
+    expect(stores.a.stored).toBe(19);
+  });
+
+  test("extension_optional is ignored", async () => {
+    const body = { extension_optional: [{ vendor_mood: "good" }] };
+    expect((await ask(a, "sae-a", "sae-b/enc_keys", body)).status).toBe(200);
+  });
+});
+
+const UUID = "6ba7b810-9dad-41d1-80b4-00c04fd430c8";
+const REFUSED: [name: string, path: string, body: unknown, status: number, message: string | RegExp][] = [
+  ["a size of odd bits", "sae-b/enc_keys", { size: 250 }, 400, "size shall be a multiple of 8"],
+  ["a size of odd bits by GET", "sae-b/enc_keys?size=250", undefined, 400, "size shall be a multiple of 8"],
+  ["too small a size", "sae-b/enc_keys", { size: 56 }, 400, "size shall be between 64 and 1024"],
+  ["too large a size", "sae-b/enc_keys", { size: 1032 }, 400, "size shall be between 64 and 1024"],
+  ["a negative size", "sae-b/enc_keys", { size: -8 }, 400, "size shall be between 64 and 1024"],
+  ["a size in words", "sae-b/enc_keys", { size: "256" }, 400, "size shall be an integer"],
+  ["a size in words by GET", "sae-b/enc_keys?size=0x100", undefined, 400, "size shall be an integer"],
+  ["half a key", "sae-b/enc_keys", { number: 0.5 }, 400, "number shall be an integer"],
+  ["null keys", "sae-b/enc_keys", { number: null }, 400, "number shall be an integer"],
+  ["no keys", "sae-b/enc_keys", { number: 0 }, 400, "number shall be between 1 and 128"],
+  ["too many keys", "sae-b/enc_keys?number=129", undefined, 400, "number shall be between 1 and 128"],
+  [
+    "a mandatory extension",
+    "sae-b/enc_keys",
+    { extension_mandatory: [{ abc_route: "direct" }] },
+    400,
+    "not all extension_mandatory parameters are supported",
+  ],
+  [
+    "extensions that are no array",
+    "sae-b/enc_keys",
+    { extension_mandatory: {} },
+    400,
+    /shall be an array of objects/,
+  ],
+  [
+    "extensions of numbers",
+    "sae-b/enc_keys",
+    { extension_optional: [7] },
+    400,
+    /shall be an array of objects/,
+  ],
+  [
+    "slaves that are no array",
+    "sae-b/enc_keys",
+    { additional_slave_SAE_IDs: "x" },
+    400,
+    /an array of strings/,
+  ],
+  [
+    "too many slaves",
+    "sae-b/enc_keys",
+    { additional_slave_SAE_IDs: ["v", "w", "x", "y", "z"] },
+    400,
+    /at most 4 entries/,
+  ],
+  ["a slave twice", "sae-b/enc_keys", { additional_slave_SAE_IDs: ["sae-b"] }, 400, /named twice/],
+  [
+    "an unknown slave beside",
+    "sae-b/enc_keys",
+    { additional_slave_SAE_IDs: ["x"] },
+    400,
+    /not known to this KME/,
+  ],
+  ["an unknown slave", "sae-x/enc_keys", {}, 400, "the slave SAE is not known to this KME"],
+  ["an unknown slave's status", "sae-x/status", undefined, 400, "the slave SAE is not known to this KME"],
+  ["a foreign parameter", "sae-b/enc_keys?count=1", undefined, 400, /number and size alone/],
+  ["a parameter twice", "sae-b/enc_keys?size=64&size=64", undefined, 400, "size is given twice"],
+  ["a parameter named like an object's own", "sae-b/enc_keys?__proto__=1", undefined, 400, /alone/],
+  ["a body that is no JSON", "sae-b/enc_keys", "{", 400, /not JSON/],
+  ["a body that is no UTF-8", "sae-b/enc_keys", '{"size":"\xff"}', 400, /not JSON in UTF-8/],
+  ["a body that is an array", "sae-b/enc_keys", [], 400, "the request body shall be an object"],
+  ["dec_keys without ids", "sae-b/dec_keys", {}, 400, /key_IDs shall be an array/],
+  ["dec_keys with no id", "sae-b/dec_keys", { key_IDs: [] }, 400, /key_IDs shall be an array/],
+  ["dec_keys with an empty body", "sae-b/dec_keys", "", 400, /not JSON/],
+  [
+    "dec_keys with too many",
+    "sae-b/dec_keys",
+    { key_IDs: Array.from({ length: 129 }, () => ({ key_ID: UUID })) },
+    400,
+    /at most 128/,
+  ],
+  [
+    "a key_ID that is no UUID",
+    "sae-b/dec_keys",
+    { key_IDs: [{ key_ID: "7" }] },
+    400,
+    "key_ID shall be a UUID",
+  ],
+  ["a key_ID outside an object", "sae-b/dec_keys", { key_IDs: [UUID] }, 400, "key_ID shall be a UUID"],
+  ["dec_keys by GET without id", "sae-b/dec_keys", undefined, 400, "key_ID shall be a UUID"],
+  ["a key that nobody issued", `sae-b/dec_keys?key_ID=${UUID}`, undefined, 400, NOT_FOUND.body.message],
+  ["a path that is not URL-encoded", "%ff/status", undefined, 400, /not URL-encoded/],
+  ["another path", "sae-b/keys", undefined, 404, "no such resource"],
+  ["a path too long", "sae-b/status/x", undefined, 404, "no such resource"],
+  ["a path without SAE ID", "/status", undefined, 404, "no such resource"],
+];
+
+describe("refuses", () => {
+  test.each(REFUSED)("%s", async (_, path, body, status, message) => {
+    expect(await ask(a, "sae-a", path, body)).toEqual({
+      status,
+      body: { message: typeof message === "string" ? message : expect.stringMatching(message) },
+    });
+    expect(stores.a.stored).toBe(20);
+  });
+
+  test("a caller that it does not serve", async () => {
+    for (const caller of ["sae-b", "sae-x", ""]) {
+      expect(await ask(a, caller, "sae-b/enc_keys", {})).toEqual(
+        refused(401, "the SAE is not served by this KME"),
+      );
+    }
+  });
+
+  test.each([
+    ["status", "POST", "GET"],
+    ["enc_keys", "PUT", "GET, POST"],
+    ["dec_keys", "DELETE", "GET, POST"],
+    ["status", "HEAD", "GET"],
+  ])("%s by %s, and says which methods there are", async (what, method, allow) => {
+    expect(await ask(a, "sae-a", `sae-b/${what}`, {}, method)).toEqual({
+      ...refused(405, "method not allowed"),
+      allow,
+    });
+  });
+});
+
+test("options are refused by name", () => {
+  const make = (rest: object) => () => kmeApi({ id: "kme-a", saes: ["sae-a"], links: [], ...rest });
+  expect(make({ id: "" })).toThrow(expect.objectContaining({ option: "id" }));
+  expect(make({ saes: [""] })).toThrow(expect.objectContaining({ option: "saes" }));
+  expect(make({ limits: { keyBits: 7 } })).toThrow(expect.objectContaining({ option: "keyBits" }));
+  expect(make({ limits: { keybits: 7 } })).toThrow(expect.objectContaining({ code: "ERR_OPTION_UNKNOWN" }));
+  const link = { kme: "kme-b", saes: ["sae-b"], store: stores.a };
+  expect(make({ links: [link, link] })).toThrow("two links lead to the SAE sae-b");
+});
