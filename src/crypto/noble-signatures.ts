@@ -103,20 +103,32 @@ function ed25519Key(secretKey: Uint8Array): SigningKey {
 function mlDsaKey(key: RawMlDsaKey, random: (length: number) => Uint8Array): SigningKey {
   const { kind, seed, expanded } = key;
   const dsa = ML_DSA[kind];
-  const pair = seed ? expand(kind, seed, expanded) : checkedExpanded(kind, expanded ?? EMPTY);
+  const { publicKey, secretKey } = seed
+    ? expand(kind, seed, expanded)
+    : checkedExpanded(kind, expanded ?? EMPTY);
+  const checked = seed === undefined;
   wipe(seed);
   return {
     kind,
-    spki: writeSpki({ kind, bytes: pair.publicKey }),
+    spki: writeSpki({ kind, bytes: publicKey }),
     sign(algorithm, message) {
       demandFit(kind, algorithm);
-      const extraEntropy = random(32);
-      const signature = dsa.sign(message, pair.secretKey, { extraEntropy });
-      wipe(extraEntropy);
-      return signature;
+      for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+        const extraEntropy = random(32);
+        const signature = dsa.sign(message, secretKey, { extraEntropy });
+        wipe(extraEntropy);
+        if (!checked || dsa.verify(signature, message, publicKey)) return signature;
+      }
+      throw invalid(`the expanded ${kind} key makes signatures that do not verify`);
     },
   };
 }
+
+/**
+ * The library cannot tell whether t0 in an expanded key is exact. A small error there tells nothing about the key,
+ * but makes one signature in thousands fail, so with such a key none leaves unverified.
+ */
+const MAX_ATTEMPTS = 8;
 
 interface Pair {
   readonly publicKey: Uint8Array;
@@ -142,14 +154,14 @@ const TR_AT_BYTES = 64;
 const TR_BYTES = 64;
 const TRIAL = utf8("pairwise consistency");
 
-/** From the expanded form alone: its parts must fit each other, or signatures could leak or fail. RFC 9881 §8.2. */
+/** From the expanded form alone: its parts must fit each other, or signatures could fail or leak. RFC 9881 §8.2. */
 function checkedExpanded(kind: MlDsaKind, expanded: Uint8Array): Pair {
   const dsa = ML_DSA[kind];
   if (expanded.length !== dsa.lengths.secretKey) {
     throw invalid(`an expanded ${kind} key has ${dsa.lengths.secretKey} bytes, not ${expanded.length}`);
   }
   try {
-    const publicKey = dsa.getPublicKey(expanded);
+    const publicKey = hasShortSecrets(kind, expanded) ? dsa.getPublicKey(expanded) : EMPTY;
     const tr = shake256(publicKey, { dkLen: TR_BYTES });
     if (
       equal(tr, expanded.subarray(TR_AT_BYTES, TR_AT_BYTES + TR_BYTES)) &&
@@ -158,10 +170,34 @@ function checkedExpanded(kind: MlDsaKind, expanded: Uint8Array): Pair {
       return { publicKey, secretKey: expanded };
     }
   } catch {
-    // A coefficient out of range ends here; the reason would only repeat what is said below.
+    // Why it cannot be used would only repeat what is said below.
   }
   wipe(expanded);
   throw invalid(`the expanded ${kind} key is not consistent with itself`);
+}
+
+/** Where s1 and s2 lie in an expanded key, and how their coefficients are packed. FIPS 204 §4, Algorithm 24. */
+const SHORT_AT_BYTES = 128;
+const SHORT = {
+  "ml-dsa-44": { polynomials: 4 + 4, bits: 3, largest: 4 },
+  "ml-dsa-65": { polynomials: 5 + 6, bits: 4, largest: 8 },
+  "ml-dsa-87": { polynomials: 7 + 8, bits: 3, largest: 4 },
+} as const;
+
+/** Whether every coefficient of s1 and s2 is within η; the library unpacks those that are not as well. */
+function hasShortSecrets(kind: MlDsaKind, expanded: Uint8Array): boolean {
+  const { polynomials, bits, largest } = SHORT[kind];
+  let inRange = true;
+  let window = 0;
+  let held = 0;
+  for (const byte of expanded.subarray(SHORT_AT_BYTES, SHORT_AT_BYTES + polynomials * 32 * bits)) {
+    window |= byte << held;
+    for (held += 8; held >= bits; held -= bits) {
+      inRange = (window & ((1 << bits) - 1)) <= largest && inRange;
+      window >>= bits;
+    }
+  }
+  return inRange;
 }
 
 function digest(algorithm: SignatureAlgorithm, message: Uint8Array): Uint8Array {

@@ -38,14 +38,15 @@ export function nodeVerifyingKey(spki: Uint8Array): VerifyingKey | undefined {
   };
 }
 
-/** A signing key of OpenSSL; ML-DSA by noble where this Node cannot take the key. Throws a UsageError (ERR_FILE_INVALID). */
+/** A signing key of OpenSSL; ML-DSA by noble where this Node has none. Throws a UsageError (ERR_FILE_INVALID). */
 export function nodeSigningKey(pkcs8: Uint8Array, random: (length: number) => Uint8Array): SigningKey {
   let key: KeyObject;
   try {
     key = createPrivateKey({ key: bufferOn(pkcs8), format: "der", type: "pkcs8" });
   } catch (cause) {
     const kind = kindOfPkcs8(pkcs8);
-    if (kind !== undefined && isMlDsa(kind)) return nobleSigningKey(pkcs8, random);
+    // Where OpenSSL knows ML-DSA it takes every form, and what it refuses is bad.
+    if (!hasMlDsa && kind !== undefined && isMlDsa(kind)) return nobleSigningKey(pkcs8, random);
     throw invalid("it is no PKCS #8 key that this Node can use", cause);
   }
   const kind = kindOf(key);
