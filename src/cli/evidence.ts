@@ -107,14 +107,12 @@ function peerText(security: SecurityRecord): string {
 }
 
 function partyText({ by, scheme, pskIdentity, certificates }: PartyEvidence): string {
-  switch (by) {
-    case "certificate":
-      return `known by certificate (${scheme ?? "?"}, chain of ${certificates})`;
-    case "psk":
-      return `known by pre-shared key${pskIdentity === undefined ? "" : ` ${JSON.stringify(pskIdentity)}`}`;
-    case "resumption":
-      return "known from an earlier session";
-    case "none":
-      return "unknown (nothing was asked for)";
-  }
+  const identity = pskIdentity === undefined ? "" : ` ${JSON.stringify(pskIdentity)}`;
+  const words = {
+    certificate: `known by certificate (${scheme ?? "?"}, chain of ${certificates})`,
+    psk: `known by pre-shared key${identity}`,
+    resumption: "known from an earlier session",
+    none: "unknown (nothing was asked for)",
+  };
+  return words[by];
 }
