@@ -1,6 +1,8 @@
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
+  resolve: { conditions: ["development", "node"] },
+  ssr: { resolve: { conditions: ["development", "node"] } },
   test: {
     include: ["test/**/*.test.ts"],
     pool: "forks",

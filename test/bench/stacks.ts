@@ -131,7 +131,7 @@ function seededSource(sae: string): KeySource {
     counters,
     draw: () => Promise.resolve(make(randomUUID())),
     redeem: (_, id) => Promise.resolve(make(id)),
-    status: (peer) => Promise.resolve({ peer, keyBits: 256 }),
+    status: (peer) => Promise.resolve({ peer, keyBits: 256, simulated: true }),
     close: () => undefined,
   };
 }
