@@ -1,7 +1,7 @@
 import * as crypto from "node:crypto";
 
 /** A raw key as newer Nodes take it where older ones want DER. */
-export interface RawKeyInput {
+interface RawKeyInput {
   readonly key: Uint8Array;
   readonly format: "raw-public";
   readonly asymmetricKeyType: string;
@@ -25,7 +25,7 @@ interface NewerCrypto {
 export const newer = crypto as unknown as NewerCrypto;
 
 /** True when the attempt throws nothing: features are found by trying, not by version. */
-export function works(attempt: () => unknown): boolean {
+function works(attempt: () => unknown): boolean {
   try {
     attempt();
     return true;
