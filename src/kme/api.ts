@@ -4,7 +4,7 @@ import { fromUtf8, wipe } from "../protocol/bytes.ts";
 import { UsageError } from "../protocol/errors.ts";
 import { SIMULATED } from "../qkd/container.ts";
 import { ownSae, parseKeyId } from "../qkd/names.ts";
-import { onlyKnown, whole } from "../qkd/options.ts";
+import { onlyKnown, whole } from "../protocol/options.ts";
 import type { IssuedKey, KeyStore } from "./store.ts";
 
 export interface KmeRequest {

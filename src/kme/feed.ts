@@ -1,7 +1,7 @@
 /** Where a KME's key material comes from: a link whose two ends are fed the same blocks. */
 
 import { randomFillSync, randomUUID } from "node:crypto";
-import { LONGEST_MS, onlyKnown, whole } from "../qkd/options.ts";
+import { LONGEST_MS, onlyKnown, whole } from "../protocol/options.ts";
 
 /** A piece of key that lies at both ends of a link under one id. Whoever is handed it owns and wipes it. */
 export interface Block {

@@ -1,6 +1,6 @@
 /** Two KMEs and the link between them, in one process. */
 
-import { onlyKnown } from "../qkd/options.ts";
+import { onlyKnown } from "../protocol/options.ts";
 import type { KmeLimits } from "./api.ts";
 import { type GeneratorOptions, sharedGenerator } from "./feed.ts";
 import { type Kme, type Listen, type ServerLimits, startKme } from "./server.ts";

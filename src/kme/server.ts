@@ -5,7 +5,7 @@ import https from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { UsageError } from "../protocol/errors.ts";
-import { LONGEST_MS, onlyKnown, whole } from "../qkd/options.ts";
+import { LONGEST_MS, onlyKnown, whole } from "../protocol/options.ts";
 import { type KmeAnswer, type KmeApi, type KmeIdentity, kmeApi } from "./api.ts";
 
 type Pem = string | Uint8Array;

@@ -2,7 +2,7 @@
 
 import { randomUUID } from "node:crypto";
 import { wipe } from "../protocol/bytes.ts";
-import { LONGEST_MS, onlyKnown, whole } from "../qkd/options.ts";
+import { LONGEST_MS, onlyKnown, whole } from "../protocol/options.ts";
 import type { Block, BlockSink, Direction, KeyFeed } from "./feed.ts";
 
 /** A key with its key_ID, handed to an SAE. Whoever holds it wipes it. */

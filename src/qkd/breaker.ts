@@ -1,6 +1,6 @@
 import type { KeySourceErrorCode } from "../protocol/errors.ts";
 import { KeySourceError } from "../protocol/errors.ts";
-import { LONGEST_MS, onlyKnown, whole } from "./options.ts";
+import { LONGEST_MS, onlyKnown, whole } from "../protocol/options.ts";
 
 export interface BreakerOptions {
   /** Failures in a row that open it; default 5. */

@@ -1,7 +1,7 @@
 import { wipe } from "../protocol/bytes.ts";
 import { type Breaker, type BreakerOptions, breaker } from "./breaker.ts";
 import { within } from "./deadline.ts";
-import { LONGEST_MS, onlyKnown, whole } from "./options.ts";
+import { LONGEST_MS, onlyKnown, whole } from "../protocol/options.ts";
 import type { CallOptions, KeySource, QkdKey } from "./source.ts";
 
 export interface DrawerOptions {

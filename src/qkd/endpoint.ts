@@ -5,7 +5,7 @@ import { wipe } from "../protocol/bytes.ts";
 import { UsageError } from "../protocol/errors.ts";
 import type { Endpoint } from "./exchange.ts";
 import { ownSae } from "./names.ts";
-import { LONGEST_MS, onlyKnown, whole } from "./options.ts";
+import { LONGEST_MS, onlyKnown, whole } from "../protocol/options.ts";
 
 type Pem = string | Uint8Array;
 

@@ -7,7 +7,7 @@ import { type Delivery, type KmeStatus, readKeys, readMessage, readStatus } from
 import { type Etsi014Options, readOptions } from "./endpoint.ts";
 import { type Line, line, type Outcome } from "./exchange.ts";
 import { keyId, peerSae } from "./names.ts";
-import { whole } from "./options.ts";
+import { whole } from "../protocol/options.ts";
 import type { CallOptions, KeySource, QkdKey, SourceCounters, SourceStatus } from "./source.ts";
 
 export type { Etsi014Options };

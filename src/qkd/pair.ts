@@ -4,7 +4,7 @@ import { randomFillSync, randomUUID } from "node:crypto";
 import { wipe } from "../protocol/bytes.ts";
 import { KeySourceError, UsageError } from "../protocol/errors.ts";
 import { keyId, ownSae } from "./names.ts";
-import { onlyKnown, whole } from "./options.ts";
+import { onlyKnown, whole } from "../protocol/options.ts";
 import type { CallOptions, KeySource, QkdKey, SourceCounters } from "./source.ts";
 
 export interface InProcessPairOptions {

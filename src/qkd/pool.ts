@@ -6,7 +6,7 @@ import { wipe } from "../protocol/bytes.ts";
 import { KeySourceError, type KeySourceErrorCode, UsageError } from "../protocol/errors.ts";
 import { type FileEntry, readEntries } from "./file.ts";
 import { keyId, ownSae, parseKeyId, peerSae } from "./names.ts";
-import { onlyKnown, whole } from "./options.ts";
+import { onlyKnown, whole } from "../protocol/options.ts";
 import type { CallOptions, KeySource, QkdKey, SourceCounters, SourceStatus } from "./source.ts";
 
 export interface FileKeyOptions {

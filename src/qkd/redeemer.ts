@@ -5,7 +5,7 @@ import { KeySourceError, UsageError } from "../protocol/errors.ts";
 import { type Breaker, type BreakerOptions, breaker } from "./breaker.ts";
 import { within } from "./deadline.ts";
 import { isSaeId, ownSae, parseKeyId } from "./names.ts";
-import { LONGEST_MS, onlyKnown, whole } from "./options.ts";
+import { LONGEST_MS, onlyKnown, whole } from "../protocol/options.ts";
 import { rateLimit } from "./rate.ts";
 import type { KeySource, QkdKey } from "./source.ts";
 

@@ -2,7 +2,7 @@
 
 import { KeySourceError, UsageError } from "../protocol/errors.ts";
 import { ownSae } from "./names.ts";
-import { LONGEST_MS, onlyKnown, whole } from "./options.ts";
+import { LONGEST_MS, onlyKnown, whole } from "../protocol/options.ts";
 import { type Shelf, shelf } from "./shelf.ts";
 import type { CallOptions, KeySource, QkdKey, SourceCounters, SourceStatus } from "./source.ts";
 
