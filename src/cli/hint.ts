@@ -7,10 +7,8 @@ import { causesOf, codeOf } from "./cause.ts";
 export function hintFor(error: unknown): string | undefined {
   if (error instanceof CommanderError) return undefined;
   if (error instanceof PeerAlert) return ALERTS[error.alert] ?? "the peer's own log says why";
-  if (error instanceof UsageError && error.option !== undefined) {
-    const own = OPTIONS[error.option];
-    if (own !== undefined) return own;
-  }
+  // What a UsageError says is complete, whatever caused it.
+  if (error instanceof UsageError) return OPTIONS[error.option ?? ""] ?? CODES[error.code];
   // The innermost cause that we know something about is the one to mend.
   for (const each of [...causesOf(error)].reverse()) {
     const hint = CODES[codeOf(each) ?? ""];

@@ -6,14 +6,23 @@ import { registerConnect } from "./commands/connect.ts";
 import { registerKme } from "./commands/kme.ts";
 import { registerPki } from "./commands/pki.ts";
 import { registerServe } from "./commands/serve.ts";
-import { errorRecord, errorText, EXIT_CODES, ExitCode, exitCodeOf, Interrupted, printable, Reported } from "./output.ts";
+import {
+  errorRecord,
+  errorText,
+  EXIT_CODES,
+  ExitCode,
+  exitCodeOf,
+  Interrupted,
+  printable,
+  Reported,
+} from "./output.ts";
 
 /** The whole command line, ready to parse. Parsing throws a CommanderError instead of ending the process. */
 export function program(): Command {
   const command = new Command("qkd-tls")
     .summary("TLS 1.3 channels that depend on ECDH, ML-KEM and QKD keys at once")
     .description(
-      "Secure channels over TLS 1.3 (RFC 9846) that mix three secrets: ECDH, ML-KEM and a key that a QKD system\n" +
+      "Secure channels over TLS 1.3 (RFC 9846) that mix three secrets: ECDH, ML-KEM and a key that a QKD system " +
         "delivered by ETSI GS QKD 014. Recorded traffic stays secret unless all of them fall.",
     )
     .version(version(), "-V, --version", "print the version")
@@ -68,10 +77,17 @@ function report(error: unknown, words: readonly string[]): void {
     process.stderr.write(commandLineText(error, words));
     return;
   }
-  if (words.includes("--json")) process.stderr.write(`${JSON.stringify({ event: "error", ...errorRecord(error) })}\n`);
+  if (words.includes("--json"))
+    process.stderr.write(`${JSON.stringify({ event: "error", ...errorRecord(error) })}\n`);
   else {
-    process.stderr.write(errorText(error, words.some((word) => word === "-v" || word === "--verbose")));
-    if (error instanceof UsageError && error.option === undefined) process.stderr.write(`hint: ${seeHelp(words)}\n`);
+    process.stderr.write(
+      errorText(
+        error,
+        words.some((word) => word === "-v" || word === "--verbose"),
+      ),
+    );
+    if (error instanceof UsageError && error.option === undefined)
+      process.stderr.write(`hint: ${seeHelp(words)}\n`);
   }
 }
 

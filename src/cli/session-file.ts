@@ -1,5 +1,14 @@
 /** A session kept between two runs. It holds a secret, so nobody else may read its file, and each is used once. */
-import { closeSync, fstatSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { UsageError } from "../protocol/errors.ts";
 import { codeOf } from "./cause.ts";
 import { badFile, unreadable } from "./value.ts";

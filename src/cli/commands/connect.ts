@@ -22,12 +22,15 @@ export function registerConnect(program: Command): void {
     .command("connect")
     .summary("connect to a server; standard input and output go through the channel")
     .description(
-      "Connects, tells on standard error what protects the connection, then sends standard input to the server\n" +
+      "Connects, tells on standard error what protects the connection, then sends standard input to the server " +
         "and writes what the server sends to standard output. The end of the input closes our direction only.",
     )
     .argument("<host:port>", "the server, as in localhost:4433 or [::1]:4433");
   addClientOptions(command)
-    .option("--resume <file>", "resume the session in this file, if there, and keep the newest one in it (mode 0600)")
+    .option(
+      "--resume <file>",
+      "resume the session in this file, if there, and keep the newest one in it (mode 0600)",
+    )
     .option("--max-time <seconds>", "end the connection after this time, however it stands")
     .addHelpText("after", `\n${EXAMPLES}`)
     .action((address: string, flags: ConnectFlags) => run(address, flags));
@@ -49,7 +52,12 @@ async function run(address: string, flags: ConnectFlags): Promise<void> {
   const clock = limit(maxTimeMs);
   try {
     const signal = AbortSignal.any([stop.signal, clock.signal]);
-    const socket = connect({ ...options, ...endpoint, signal, ...(session === undefined ? {} : { session }) });
+    const socket = connect({
+      ...options,
+      ...endpoint,
+      signal,
+      ...(session === undefined ? {} : { session }),
+    });
     keyLog?.watch(socket);
     if (flags.resume !== undefined) keepSessions(socket, flags.resume);
     await converse(socket, flags.json === true);
@@ -102,7 +110,9 @@ function converse(socket: QkdTlsSocket, json: boolean): Promise<void> {
     });
     socket.on("error", (error) => {
       const late = peerEnded && ["EPIPE", "ECONNRESET"].includes(codeOf(error) ?? "");
-      failure ??= late ? new Error("the peer closed before it had read all of the input", { cause: error }) : error;
+      failure ??= late
+        ? new Error("the peer closed before it had read all of the input", { cause: error })
+        : error;
     });
     stdout.once("error", (error) => socket.destroy(error));
     socket.once("close", () => {
@@ -116,5 +126,9 @@ function converse(socket: QkdTlsSocket, json: boolean): Promise<void> {
 function tell(socket: QkdTlsSocket, json: boolean): void {
   const security = socket.security;
   if (security === undefined) return;
-  say(json, { event: "connected", remote: socket.remoteAddress, port: socket.remotePort, security }, evidenceTable(security));
+  say(
+    json,
+    { event: "connected", remote: socket.remoteAddress, port: socket.remotePort, security },
+    evidenceTable(security),
+  );
 }

@@ -3,7 +3,13 @@ import { once } from "node:events";
 import { type Command, Option } from "commander";
 import { createServer, type QkdTlsServer } from "../../node/server.ts";
 import type { QkdTlsSocket } from "../../node/socket.ts";
-import { addServerOptions, formatEndpoint, parseEndpoint, serverOptions, type ServerFlags } from "../channel-options.ts";
+import {
+  addServerOptions,
+  formatEndpoint,
+  parseEndpoint,
+  serverOptions,
+  type ServerFlags,
+} from "../channel-options.ts";
 import { evidenceLine, evidenceTable } from "../evidence.ts";
 import { hintFor } from "../hint.ts";
 import { interruption } from "../interrupt.ts";
@@ -34,13 +40,24 @@ export function registerServe(program: Command): void {
     .command("serve")
     .summary("serve connections: a page about the connection, an echo, a command, or this terminal")
     .description(
-      "Listens, and tells on standard error what protects each connection. Without --www, --echo or --exec the\n" +
+      "Listens, and tells on standard error what protects each connection. Without --www, --echo or --exec the " +
         "connections are served one after the other with this terminal's input and output.",
     )
-    .option("--listen <host:port>", "where to listen, as in localhost:4433 or [::]:4433; port 0 takes a free one")
-    .addOption(new Option("--www", "answer HTTP requests with a page that describes the connection").conflicts(["echo", "exec"]))
+    .option(
+      "--listen <host:port>",
+      "where to listen, as in localhost:4433 or [::]:4433; port 0 takes a free one",
+    )
+    .addOption(
+      new Option("--www", "answer HTTP requests with a page that describes the connection").conflicts([
+        "echo",
+        "exec",
+      ]),
+    )
     .addOption(new Option("--echo", "send back every byte").conflicts(["www", "exec"]))
-    .option("--exec <command>", "run this for each connection, with the channel as its standard input and output")
+    .option(
+      "--exec <command>",
+      "run this for each connection, with the channel as its standard input and output",
+    )
     .option("--once", "end after the first connection, with its outcome as exit code")
     .option("--max-connections <n>", `serve at most this many at a time (default: ${MAX_CONNECTIONS})`);
   addServerOptions(command)
@@ -49,7 +66,8 @@ export function registerServe(program: Command): void {
 }
 
 const MAX_CONNECTIONS = 1024;
-const verbosity = (command: Command): { verbose?: boolean } => command.optsWithGlobals<{ verbose?: boolean }>();
+const verbosity = (command: Command): { verbose?: boolean } =>
+  command.optsWithGlobals<{ verbose?: boolean }>();
 
 const EXAMPLES = `Examples:
   $ qkd-tls serve --listen localhost:4433 --cert certs/server.crt --key certs/server.key --www
@@ -58,12 +76,15 @@ const EXAMPLES = `Examples:
       --kme https://localhost:8444 --sae sae-b --kme-cert certs/sae-b.crt --kme-key certs/sae-b.key --exec 'sort -u'`;
 
 async function run(flags: ServeFlags): Promise<void> {
-  if (flags.listen === undefined) throw needed("--listen", "where shall the server listen? --listen localhost:4433");
+  if (flags.listen === undefined)
+    throw needed("--listen", "where shall the server listen? --listen localhost:4433");
   const endpoint = parseEndpoint(flags.listen, "--listen");
   const options = serverOptions(flags);
   const server = createServer(options);
   server.maxConnections =
-    flags.maxConnections === undefined ? MAX_CONNECTIONS : wholeNumber(flags.maxConnections, "--max-connections", 1, 65_535);
+    flags.maxConnections === undefined
+      ? MAX_CONNECTIONS
+      : wholeNumber(flags.maxConnections, "--max-connections", 1, 65_535);
   const keyLog = flags.keylog === undefined ? undefined : keyLogFile(flags.keylog);
   keyLog?.watch(server);
   const stop = interruption();
@@ -72,7 +93,11 @@ async function run(flags: ServeFlags): Promise<void> {
     server.listen(endpoint);
     await once(server, "listening", { signal: stop.signal });
     const { address, port } = server.address() as AddressInfo; // A server on a port has such an address.
-    say(flags.json === true, { event: "listening", host: address, port }, `listening on ${formatEndpoint(address, port)}`);
+    say(
+      flags.json === true,
+      { event: "listening", host: address, port },
+      `listening on ${formatEndpoint(address, port)}`,
+    );
     await Promise.race([interrupted(stop.signal), ...(flags.once === true ? [connections.first] : [])]);
   } finally {
     stop.release();
@@ -148,14 +173,20 @@ class Connections {
     if (security === undefined) return;
     const { json = false, verbose = false } = this.#flags;
     const from = formatEndpoint(remoteAddress, remotePort);
-    const text = verbose ? `${from} connected\n${evidenceTable(security)}` : `${from} ${evidenceLine(security)}`;
+    const text = verbose
+      ? `${from} connected\n${evidenceTable(security)}`
+      : `${from} ${evidenceLine(security)}`;
     say(json, { event: "connection", remote: remoteAddress, port: remotePort, security }, text);
   }
 
   #failed(event: "refused" | "failed", { remoteAddress, remotePort }: QkdTlsSocket, error: Error): void {
     const hint = hintFor(error);
     const text = `${formatEndpoint(remoteAddress, remotePort)} ${event}: ${messageOf(error)}${hint === undefined ? "" : ` (${hint})`}`;
-    say(this.#flags.json === true, { event, remote: remoteAddress, port: remotePort, ...errorRecord(error) }, text);
+    say(
+      this.#flags.json === true,
+      { event, remote: remoteAddress, port: remotePort, ...errorRecord(error) },
+      text,
+    );
   }
 
   /** Ends all connections, those that do not end in time by force. */
@@ -165,7 +196,9 @@ class Connections {
     const timer = setTimeout(() => {
       for (const transport of this.#transports) transport.destroy();
     }, GRACE_MS);
-    await Promise.all([...this.#transports].map((transport) => once(transport, "close").catch(() => undefined)));
+    await Promise.all(
+      [...this.#transports].map((transport) => once(transport, "close").catch(() => undefined)),
+    );
     clearTimeout(timer);
   }
 }

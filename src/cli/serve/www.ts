@@ -10,7 +10,8 @@ export function www(): (socket: QkdTlsSocket) => void {
   const server = createServer({ requireHostHeader: false, keepAlive: false }, answer);
   server.timeout = IDLE_MS;
   server.on("clientError", (_: Error, socket) => {
-    if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    if (socket.writable)
+      socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
   });
   return (socket) => void server.emit("connection", socket);
 }
@@ -40,5 +41,11 @@ const page = (table: string): string => `<!doctype html>
 </html>
 `;
 
-const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
+const ENTITIES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+};
 const escaped = (text: string): string => text.replace(/[&<>"']/g, (found) => ENTITIES[found] ?? found);
