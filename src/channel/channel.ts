@@ -4,7 +4,7 @@
  */
 import { AlertDescription, AlertLevel, alertName } from "../protocol/alert.ts";
 import { alertFor, PeerAlert, ProtocolError, UsageError } from "../protocol/errors.ts";
-import { toHex } from "../protocol/bytes.ts";
+import { plain, toHex } from "../protocol/bytes.ts";
 import { HandshakeType, nameOf } from "../protocol/iana.ts";
 import { MAX_PLAINTEXT_BYTES } from "../record/framer.ts";
 import { exportKeyingMaterial } from "../schedule/traffic.ts";
@@ -101,7 +101,7 @@ export class Channel {
   receive(bytes: Uint8Array): readonly ChannelEvent[] {
     if (this.#state === "failed" || this.#readEnded || bytes.length === 0) return NOTHING;
     this.#guard(() => {
-      this.#records.feed(bytes);
+      this.#records.feed(plain(bytes));
       this.#pump();
     });
     return this.#takeEvents();

@@ -1,6 +1,5 @@
 /** Stateless tickets: the session sealed under keys that rotate. RFC 9846 §4.7.1, in the manner of RFC 5077 §4. */
-import { concat, equal, wipe } from "../protocol/bytes.ts";
-import { EMPTY } from "../protocol/bytes.ts";
+import { concat, EMPTY, equal, plain, wipe } from "../protocol/bytes.ts";
 import { UsageError } from "../protocol/errors.ts";
 import type { AeadKey, CryptoProvider } from "../crypto/provider.ts";
 import type { TicketSealer } from "../handshake/settings.ts";
@@ -71,7 +70,8 @@ export class TicketKeys implements TicketSealer {
     const key = [this.#current, this.#previous].find((each) => each !== undefined && equal(each.name, name));
     if (key === undefined) return undefined;
     const nonce = ticket.subarray(NAME_BYTES, NAME_BYTES + NONCE_BYTES);
-    return key.aead.open(nonce, key.name, ticket.subarray(NAME_BYTES + NONCE_BYTES));
+    const state = key.aead.open(nonce, key.name, ticket.subarray(NAME_BYTES + NONCE_BYTES));
+    return state === undefined ? undefined : plain(state);
   }
 
   #rotate(): void {

@@ -203,7 +203,8 @@ export function onStoredTicket(
   state: ServerInputs["ticket"],
   settings: ServerSettings,
 ): ServerStep {
-  const step = state === undefined ? undefined : tryTicket(draft, search.next, state, settings);
+  // The store's own bytes stay as they are; tryTicket wipes what it is given.
+  const step = state === undefined ? undefined : tryTicket(draft, search.next, Uint8Array.from(state), settings);
   return step ?? searchPsk(draft, { stage: "others", next: search.next + 1 }, settings);
 }
 

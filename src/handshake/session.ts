@@ -1,6 +1,6 @@
 import { CipherSuite, TLS13 } from "../protocol/iana.ts";
 import { UsageError } from "../protocol/errors.ts";
-import { fromUtf8, utf8 } from "../protocol/bytes.ts";
+import { fromUtf8, plain, utf8 } from "../protocol/bytes.ts";
 import { decode, encode, opaque, struct, u16, u24, u32, u8, vector, type Of } from "../wire/codec.ts";
 
 /** A moment in milliseconds since 1970, in two fields because it exceeds 32 bits. */
@@ -65,7 +65,7 @@ export function encodeSession(session: Session): Uint8Array {
 export function decodeSession(bytes: Uint8Array): Session {
   let stored: Of<typeof StoredSession>;
   try {
-    stored = decode(StoredSession, bytes);
+    stored = decode(StoredSession, plain(bytes));
   } catch (cause) {
     throw new UsageError("ERR_OPTION_INVALID", "session: these bytes are no stored session", {
       option: "session",
@@ -134,7 +134,7 @@ export function encodeTicketState(state: TicketState): Uint8Array {
 /** Undefined for bytes that are no ticket of ours or of another version. */
 export function decodeTicketState(bytes: Uint8Array): TicketState | undefined {
   try {
-    const stored = decode(StoredTicket, bytes);
+    const stored = decode(StoredTicket, plain(bytes));
     const known = Object.values<number>(CipherSuite).includes(stored.suite);
     if (stored.format !== FORMAT || !known) return undefined;
     return {

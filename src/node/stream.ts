@@ -91,7 +91,7 @@ export class SecureStream extends Duplex {
   #on(event: ChannelEvent): void {
     switch (event.event) {
       case "data":
-        if (!this.push(event.bytes)) this.transport.pause();
+        if (!this.push(asBuffer(event.bytes))) this.transport.pause();
         return;
       case "question":
         this.#ask(event.question);
@@ -277,6 +277,8 @@ export class SecureStream extends Duplex {
     return this.#idleMs === 0 ? undefined : this.#idleMs;
   }
 }
+
+const asBuffer = ({ buffer, byteOffset, length }: Uint8Array): Buffer => Buffer.from(buffer, byteOffset, length);
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 

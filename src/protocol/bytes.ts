@@ -11,6 +11,14 @@ export const utf8 = (text: string): Uint8Array => encoder.encode(text);
 /** The string that these bytes spell. Throws a TypeError when they are not UTF-8. */
 export const fromUtf8 = (bytes: Uint8Array): string => decoder.decode(bytes);
 
+/**
+ * The same bytes as a plain Uint8Array. Node's Buffer is a subclass whose `slice` shares memory instead of
+ * copying it, so nothing that will be sliced may be one.
+ */
+export function plain(bytes: Uint8Array): Uint8Array {
+  return bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
 /** One array holding the parts in order. */
 export function concat(parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;

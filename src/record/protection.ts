@@ -1,5 +1,5 @@
 import { ProtocolError } from "../protocol/errors.ts";
-import { EMPTY } from "../protocol/bytes.ts";
+import { EMPTY, plain } from "../protocol/bytes.ts";
 import { ContentType } from "../protocol/iana.ts";
 import type { AeadKey } from "../crypto/provider.ts";
 import { HEADER_BYTES, MAX_PLAINTEXT_BYTES, type RawRecord } from "./framer.ts";
@@ -125,11 +125,12 @@ export class RecordOpener {
     if (record.fragment.length < TAG_BYTES + 1) {
       throw new ProtocolError("ERR_TLS_BAD_RECORD_MAC", "bad_record_mac", "record: too short to be protected");
     }
-    const inner = this.#key.open(this.#sequence.next(), record.header, record.fragment);
-    if (inner === undefined) {
+    const opened = this.#key.open(this.#sequence.next(), record.header, record.fragment);
+    if (opened === undefined) {
       this.#sequence.count--;
       return undefined;
     }
+    const inner = plain(opened);
     if (inner.length > maxInnerBytes) {
       throw new ProtocolError("ERR_TLS_RECORD_OVERFLOW", "record_overflow", `record of ${inner.length} bytes`);
     }

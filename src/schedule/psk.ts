@@ -59,7 +59,7 @@ export function importPsk(
 
 /** An external PSK used as it is, for peers without an importer. */
 export function rawPsk(psk: ExternalPsk): ReadyPsk {
-  return { identity: psk.identity, secret: psk.key.slice(), hash: psk.hash, binder: "ext binder" };
+  return { identity: psk.identity, secret: Uint8Array.from(psk.key), hash: psk.hash, binder: "ext binder" };
 }
 
 const SCHEME = "etsi-qkd-014:";

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { fromUtf8, utf8 } from "../../src/protocol/bytes.ts";
-import { credentials } from "../support/credentials.ts";
+import { TicketKeys } from "../../src/channel/tickets.ts";
+import { credentials, provider } from "../support/credentials.ts";
 import { Pair, withQkd } from "../support/pair.ts";
 
 describe("a channel in memory", () => {
@@ -29,10 +30,34 @@ describe("a channel in memory", () => {
   });
 
   test("resumes", () => {
-    const first = new Pair().run();
+    const tickets = { sealer: new TicketKeys({ provider, now: Date.now }) };
+    const first = new Pair({ server: { tickets } }).run();
     const session = first.session;
     expect(session).toBeDefined();
-    expect(first.connected).toBe(true);
+    // A Buffer, as it comes from a file or an event: its `slice` does not copy.
+    const second = new Pair({ client: { session: Buffer.from(session!) }, server: { tickets } }).run();
+    expect(second.error("client")).toBeUndefined();
+    expect(second.connected).toBe(true);
+    expect(second.client.established?.resumed).toBe(true);
+    expect(second.client.established?.peer.by).toBe("resumption");
+  });
+
+  test("borrows what it receives: the transport may overwrite it at once", () => {
+    const shared = Buffer.alloc(65_536);
+    const pair = new Pair({
+      ...withQkd,
+      wire: {
+        onBytes: (_, bytes) => {
+          shared.fill(0);
+          shared.set(bytes);
+          return shared.subarray(0, bytes.length);
+        },
+      },
+    });
+    pair.borrowing = true;
+    pair.run();
+    expect(pair.error("server")).toBeUndefined();
+    expect(pair.connected).toBe(true);
   });
 
   test("authenticates the client by certificate", () => {
