@@ -102,11 +102,17 @@ function connected(open: (done: () => void) => Duplex): Promise<Duplex> {
       resolve(socket);
     });
     socket.once("error", reject);
+    // A ticket may come in the same turn as the end of the handshake.
+    socket.on("session", (session: Buffer) => sessions.set(socket, session));
   });
 }
+const sessions = new WeakMap<Duplex, Buffer>();
 
 function newSession(socket: Duplex): Promise<Buffer> {
+  const known = sessions.get(socket);
+  if (known !== undefined) return Promise.resolve(known);
   return new Promise((resolve, reject) => {
+    socket.resume();
     socket.once("session", (session: Buffer) => resolve(session));
     socket.once("close", () => reject(new Error("closed before a session came")));
   });
