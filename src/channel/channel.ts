@@ -183,7 +183,8 @@ export class Channel {
   /** TLS-Exporter; `length` in bytes. Throws a UsageError before the handshake is done. RFC 9846 §7.5. */
   exportKeyingMaterial(label: string, context: Uint8Array, length: number): Uint8Array {
     const established = this.#established;
-    if (established === undefined) throw new UsageError("ERR_STATE", "exportKeyingMaterial: not connected yet");
+    if (established === undefined)
+      throw new UsageError("ERR_STATE", "exportKeyingMaterial: not connected yet");
     const hash = this.#config.settings.provider.hash(established.suite.hash);
     return exportKeyingMaterial(hash, established.secrets.exporter, label, context, length);
   }
@@ -211,7 +212,8 @@ export class Channel {
       this.#countPostHandshake();
     }
     if (type === HandshakeType.client_hello) this.#records.stopSkipping();
-    if (this.#config.settings.keyLog && type === HandshakeType.client_hello) this.#clientRandom ??= bytes.slice(6, 38);
+    if (this.#config.settings.keyLog && type === HandshakeType.client_hello)
+      this.#clientRandom ??= bytes.slice(6, 38);
     this.#apply(this.#engine.step(name, { type, bytes, body }));
   }
 
@@ -248,7 +250,8 @@ export class Channel {
   #do(effect: Effect): void {
     switch (effect.do) {
       case "send":
-        if (this.#config.settings.keyLog && this.role === "client") this.#clientRandom ??= effect.message.slice(6, 38);
+        if (this.#config.settings.keyLog && this.role === "client")
+          this.#clientRandom ??= effect.message.slice(6, 38);
         this.#records.writeHandshake(effect.message);
         return;
       case "send_change_cipher_spec":

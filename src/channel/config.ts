@@ -1,7 +1,14 @@
 /** Options in, checked and frozen settings out; what is wrong is refused here and not at the first connection. */
 import { UsageError } from "../protocol/errors.ts";
 import { utf8 } from "../protocol/bytes.ts";
-import { CipherSuite, NamedGroup, SignatureScheme, type CipherSuiteName, type NamedGroupName, type SignatureSchemeName } from "../protocol/iana.ts";
+import {
+  CipherSuite,
+  NamedGroup,
+  SignatureScheme,
+  type CipherSuiteName,
+  type NamedGroupName,
+  type SignatureSchemeName,
+} from "../protocol/iana.ts";
 import { onlyKnown, whole } from "../protocol/options.ts";
 import { keyExchangeGroup, primitivesOf as partsOf, type KeyExchangeGroup } from "../crypto/groups.ts";
 import type { CryptoProvider, HashName, PrimitiveName } from "../crypto/provider.ts";
@@ -10,11 +17,33 @@ import { selfTest } from "../crypto/selftest.ts";
 import { suiteOf, type Suite } from "../crypto/suites.ts";
 import { CertificateCache } from "../pki/certificate.ts";
 import type { Padding } from "../record/protection.ts";
-import { allowsExchange, checkPolicy, PRESETS, type Policy, type PolicyName, type Standing } from "../handshake/policy.ts";
+import {
+  allowsExchange,
+  checkPolicy,
+  PRESETS,
+  type Policy,
+  type PolicyName,
+  type Standing,
+} from "../handshake/policy.ts";
 import type { Credential } from "../handshake/question.ts";
 import { decodeSession } from "../handshake/session.ts";
-import type { ClientSettings, ServerSettings, Settings, StaticPsk, TicketSealer } from "../handshake/settings.ts";
-import { CLASSICAL_GROUPS, GROUPS, KEY_SHARES, LIMITS, SUITES, TICKET_COUNT, TICKET_LIFETIME_SECONDS, type Limits } from "./defaults.ts";
+import type {
+  ClientSettings,
+  ServerSettings,
+  Settings,
+  StaticPsk,
+  TicketSealer,
+} from "../handshake/settings.ts";
+import {
+  CLASSICAL_GROUPS,
+  GROUPS,
+  KEY_SHARES,
+  LIMITS,
+  SUITES,
+  TICKET_COUNT,
+  TICKET_LIFETIME_SECONDS,
+  type Limits,
+} from "./defaults.ts";
 import { keyResolver } from "./public-key.ts";
 
 /** A static external PSK. RFC 9257: at least 16 bytes of entropy, for one client and one server. */
@@ -107,16 +136,45 @@ export interface ServerConfig extends Framing {
 }
 
 const SHARED = [
-  "provider", "now", "suites", "groups", "signatureSchemes", "alpn", "policy", "production", "psks", "pskKe",
-  "recordSizeLimit", "padding", "keyLog", "limits", "dangerous", "qkd",
+  "provider",
+  "now",
+  "suites",
+  "groups",
+  "signatureSchemes",
+  "alpn",
+  "policy",
+  "production",
+  "psks",
+  "pskKe",
+  "recordSizeLimit",
+  "padding",
+  "keyLog",
+  "limits",
+  "dangerous",
+  "qkd",
 ]; // prettier-ignore
 const CLIENT = [
-  ...SHARED, "serverName", "sendServerName", "keyShares", "authentication", "credential", "session", "resumption",
-  "acceptsUnverified", "middleboxCompatibility",
+  ...SHARED,
+  "serverName",
+  "sendServerName",
+  "keyShares",
+  "authentication",
+  "credential",
+  "session",
+  "resumption",
+  "acceptsUnverified",
+  "middleboxCompatibility",
 ]; // prettier-ignore
 const SERVER = [
-  ...SHARED, "credentials", "asksForIdentity", "asksForPsk", "clientAuth", "certificateAuthorities", "tickets",
-  "honorOwnOrder", "demandsCookie",
+  ...SHARED,
+  "credentials",
+  "asksForIdentity",
+  "asksForPsk",
+  "clientAuth",
+  "certificateAuthorities",
+  "tickets",
+  "honorOwnOrder",
+  "demandsCookie",
 ]; // prettier-ignore
 
 /** Throws a UsageError naming the option. */
@@ -153,8 +211,7 @@ export function forConnection(
   config: ClientConfig,
   { serverName, session }: { readonly serverName?: string; readonly session?: Uint8Array },
 ): ClientConfig {
-  const named =
-    serverName === undefined ? {} : { serverName, sendServerName: !isAddress(serverName) };
+  const named = serverName === undefined ? {} : { serverName, sendServerName: !isAddress(serverName) };
   const resumed = session === undefined ? {} : { session: decodeSession(session) };
   return { ...config, settings: { ...config.settings, ...named, ...resumed } };
 }
@@ -166,7 +223,10 @@ export function serverConfig(options: ServerOptions): ServerConfig {
   const credentials = options.credentials ?? [];
   const anchored = credentials.length > 0 || options.asksForIdentity || options.asksForPsk;
   if (!anchored && settings.psks.length === 0 && options.qkd?.authenticates !== true) {
-    throw missing("cert", "a server needs a certificate and its key, or a pre-shared key, to prove who it is");
+    throw missing(
+      "cert",
+      "a server needs a certificate and its key, or a pre-shared key, to prove who it is",
+    );
   }
   const { qkd, tickets } = options;
   return Object.freeze({
@@ -178,9 +238,7 @@ export function serverConfig(options: ServerOptions): ServerConfig {
       asksForPsk: options.asksForPsk ?? false,
       clientAuth: options.clientAuth ?? "none",
       certificateAuthorities: options.certificateAuthorities ?? [],
-      ...(qkd === undefined
-        ? {}
-        : { qkd: { ...qkdSettings(qkd), acceptRaw: qkd.form === "raw" } }),
+      ...(qkd === undefined ? {} : { qkd: { ...qkdSettings(qkd), acceptRaw: qkd.form === "raw" } }),
       ...(tickets === undefined || tickets === false
         ? {}
         : {
@@ -228,7 +286,11 @@ const certificates = new CertificateCache();
 export function policyOf(options: SharedOptions, hasSource: boolean): Policy {
   const wanted = options.policy ?? (hasSource ? "hybrid" : "pqc");
   if (typeof wanted === "string" && !Object.hasOwn(PRESETS, wanted)) {
-    throw new UsageError("ERR_OPTION_INVALID", `policy: ${JSON.stringify(wanted)} is none of ${Object.keys(PRESETS).join(", ")}`, { option: "policy" });
+    throw new UsageError(
+      "ERR_OPTION_INVALID",
+      `policy: ${JSON.stringify(wanted)} is none of ${Object.keys(PRESETS).join(", ")}`,
+      { option: "policy" },
+    );
   }
   if (typeof wanted === "object") onlyKnown(wanted, ["ecdh", "mlkem", "qkd"], "policy");
   if (options.dangerous !== undefined) onlyKnown(options.dangerous, ["allowClassical"], "dangerous");
@@ -268,32 +330,42 @@ function schemesOf(options: SharedOptions): readonly SignatureSchemeName[] {
   if (options.signatureSchemes === undefined) return usable;
   named(options.signatureSchemes, "signatureSchemes", SignatureScheme);
   const unusable = options.signatureSchemes.find((name) => !usable.includes(name));
-  if (unusable !== undefined) throw invalid("signatureSchemes", `${unusable} is not available with ${options.provider.name}`);
+  if (unusable !== undefined)
+    throw invalid("signatureSchemes", `${unusable} is not available with ${options.provider.name}`);
   return options.signatureSchemes;
 }
 
 /** Code points of names; an unknown or repeated name is refused. */
-function named<T extends Record<string, number>>(names: readonly (keyof T)[], option: string, registry: T): number[] {
-  if (!Array.isArray(names) || names.length === 0) throw invalid(option, "is not a list with at least one name");
+function named<T extends Record<string, number>>(
+  names: readonly (keyof T)[],
+  option: string,
+  registry: T,
+): number[] {
+  if (!Array.isArray(names) || names.length === 0)
+    throw invalid(option, "is not a list with at least one name");
   if (new Set(names).size !== names.length) throw invalid(option, "names something twice");
   return names.map((name) => {
     const code = Object.hasOwn(registry, name) ? registry[name] : undefined;
-    if (code === undefined) throw invalid(option, `${String(name)} is none of ${Object.keys(registry).join(", ")}`);
+    if (code === undefined)
+      throw invalid(option, `${String(name)} is none of ${Object.keys(registry).join(", ")}`);
     return code;
   });
 }
 
 function primitivesOf(suites: readonly Suite[], groups: readonly KeyExchangeGroup[]): PrimitiveName[] {
-  return [...new Set<PrimitiveName>([
-    ...suites.flatMap((suite) => [suite.hash, suite.aead]),
-    ...groups.flatMap((group) => partsOf(group.name)),
-  ])];
+  return [
+    ...new Set<PrimitiveName>([
+      ...suites.flatMap((suite) => [suite.hash, suite.aead]),
+      ...groups.flatMap((group) => partsOf(group.name)),
+    ]),
+  ];
 }
 
 function alpnOf(names: readonly string[]): readonly string[] {
   for (const name of names) {
     const { length } = utf8(name);
-    if (length === 0 || length > 255) throw invalid("alpn", `${JSON.stringify(name)} is not 1 to 255 bytes long`);
+    if (length === 0 || length > 255)
+      throw invalid("alpn", `${JSON.stringify(name)} is not 1 to 255 bytes long`);
   }
   return names;
 }
@@ -301,11 +373,18 @@ function alpnOf(names: readonly string[]): readonly string[] {
 function pskOf(psk: PskOption): StaticPsk {
   onlyKnown(psk, ["identity", "key", "hash", "importContext"], "psk");
   const identity = typeof psk.identity === "string" ? utf8(psk.identity) : psk.identity;
-  if (identity.length === 0 || identity.length > 65_000) throw invalid("psk.identity", "is empty or too long");
-  if (psk.key.length < 16) throw invalid("psk.key", `has ${psk.key.length} bytes; 16 are the least (RFC 9257)`);
+  if (identity.length === 0 || identity.length > 65_000)
+    throw invalid("psk.identity", "is empty or too long");
+  if (psk.key.length < 16)
+    throw invalid("psk.key", `has ${psk.key.length} bytes; 16 are the least (RFC 9257)`);
   const hash = psk.hash ?? "sha256";
   if (hash !== "sha256" && hash !== "sha384") throw invalid("psk.hash", "is neither sha256 nor sha384");
-  return { identity, key: psk.key, hash, ...(psk.importContext === undefined ? {} : { importContext: psk.importContext }) };
+  return {
+    identity,
+    key: psk.key,
+    hash,
+    ...(psk.importContext === undefined ? {} : { importContext: psk.importContext }),
+  };
 }
 
 function qkdSettings(qkd: QkdIdentityOptions) {
@@ -327,7 +406,8 @@ function framing(options: SharedOptions, settings: Settings): Framing {
   const given = options.limits ?? {};
   onlyKnown(given, Object.keys(LIMITS), "limits");
   const limits = { ...LIMITS };
-  for (const name of Object.keys(LIMITS) as (keyof Limits)[]) limits[name] = whole(given, name, LIMITS[name], 1);
+  for (const name of Object.keys(LIMITS) as (keyof Limits)[])
+    limits[name] = whole(given, name, LIMITS[name], 1);
   const strictest = Math.min(...settings.suites.map((suite) => suite.confidentialityLimitRecords));
   limits.recordsPerKey = Math.min(limits.recordsPerKey, strictest);
   const padding = paddingOf(options.padding);

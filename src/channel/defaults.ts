@@ -17,7 +17,11 @@ export const GROUPS = [
 ] as const satisfies readonly NamedGroupName[];
 
 /** Behind the hybrids, and only where policy lets a connection go without ML-KEM. */
-export const CLASSICAL_GROUPS = ["x25519", "secp256r1", "secp384r1"] as const satisfies readonly NamedGroupName[];
+export const CLASSICAL_GROUPS = [
+  "x25519",
+  "secp256r1",
+  "secp384r1",
+] as const satisfies readonly NamedGroupName[];
 
 /** One share: a second one would cost a key generation and 1.2 kB that nearly no server needs. */
 export const KEY_SHARES = 1;

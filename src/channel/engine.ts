@@ -25,7 +25,13 @@ function engine<S extends { readonly at: string }, I, C>(
   return {
     step(name, input) {
       // The channel names inputs by strings from the wire; a name without a row is caught by `advance`.
-      const { next, effects } = advance(machine, state, name as keyof I & string, input as I[keyof I & string], settings);
+      const { next, effects } = advance(
+        machine,
+        state,
+        name as keyof I & string,
+        input as I[keyof I & string],
+        settings,
+      );
       state = next;
       return effects;
     },

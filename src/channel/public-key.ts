@@ -14,7 +14,11 @@ export function keyResolver(
     if (known !== undefined) return known;
     const key = provider.verifyingKey(certificate.spki);
     if (key === undefined) {
-      throw new TrustError("ERR_CERT_UNSUPPORTED", "unsupported_certificate", "the certificate's key is not supported");
+      throw new TrustError(
+        "ERR_CERT_UNSUPPORTED",
+        "unsupported_certificate",
+        "the certificate's key is not supported",
+      );
     }
     keys.set(certificate, key);
     return key;

@@ -9,7 +9,13 @@ import {
   type HandshakeMessage,
   type RawRecord,
 } from "../record/framer.ts";
-import { plaintextRecord, RecordOpener, RecordSealer, type Padding, type ProtectionKeys } from "../record/protection.ts";
+import {
+  plaintextRecord,
+  RecordOpener,
+  RecordSealer,
+  type Padding,
+  type ProtectionKeys,
+} from "../record/protection.ts";
 
 /** What came out of the records, in order. */
 export type Incoming =
@@ -58,7 +64,11 @@ export class Records {
       return;
     }
     if (this.#framer.buffered + bytes.length > this.#limits.bufferedBytes) {
-      throw new ProtocolError("ERR_TLS_LIMIT", "internal_error", "too many bytes while waiting for an answer");
+      throw new ProtocolError(
+        "ERR_TLS_LIMIT",
+        "internal_error",
+        "too many bytes while waiting for an answer",
+      );
     }
     this.#framer.append(bytes);
   }
@@ -161,7 +171,11 @@ export class Records {
   #skipEarlyData(record: RawRecord): void {
     this.#skippedBytes += record.fragment.length;
     if (this.#skippedBytes > this.#limits.earlyDataBytes) {
-      throw new ProtocolError("ERR_TLS_LIMIT", "unexpected_message", "record: more early data than is skipped");
+      throw new ProtocolError(
+        "ERR_TLS_LIMIT",
+        "unexpected_message",
+        "record: more early data than is skipped",
+      );
     }
   }
 

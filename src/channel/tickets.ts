@@ -85,9 +85,13 @@ export class TicketKeys implements TicketSealer {
 
   #make(shared?: Uint8Array): TicketKey {
     if (shared !== undefined && shared.length !== TICKET_KEYS_BYTES) {
-      throw new UsageError("ERR_OPTION_INVALID", `ticketKeys: ${shared.length} bytes instead of ${TICKET_KEYS_BYTES}`, {
-        option: "ticketKeys",
-      });
+      throw new UsageError(
+        "ERR_OPTION_INVALID",
+        `ticketKeys: ${shared.length} bytes instead of ${TICKET_KEYS_BYTES}`,
+        {
+          option: "ticketKeys",
+        },
+      );
     }
     const material = shared?.slice() ?? this.#provider.random(TICKET_KEYS_BYTES).slice();
     const raw = material.subarray(NAME_BYTES);

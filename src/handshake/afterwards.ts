@@ -98,7 +98,10 @@ export function onClientKeyUpdate(
   message: HandshakeMessage,
   settings: ClientSettings,
 ): Step<ClientState> {
-  return moveTo(state, ...peerUpdate(state.connected, "serverTraffic", "clientTraffic", message, settings.provider));
+  return moveTo(
+    state,
+    ...peerUpdate(state.connected, "serverTraffic", "clientTraffic", message, settings.provider),
+  );
 }
 
 /** A key update from the client. */
@@ -107,7 +110,10 @@ export function onServerKeyUpdate(
   message: HandshakeMessage,
   settings: ServerSettings,
 ): Step<ServerState> {
-  return moveTo(state, ...peerUpdate(state.connected, "clientTraffic", "serverTraffic", message, settings.provider));
+  return moveTo(
+    state,
+    ...peerUpdate(state.connected, "clientTraffic", "serverTraffic", message, settings.provider),
+  );
 }
 
 export function updateClientKeys(

@@ -22,7 +22,10 @@ export function signedContent(signer: "client" | "server", transcriptHash: Uint8
 }
 
 /** The first of our schemes that the peer can verify and CertificateVerify may use. */
-export function commonScheme(credential: Credential, offered: readonly number[]): SignatureSchemeName | undefined {
+export function commonScheme(
+  credential: Credential,
+  offered: readonly number[],
+): SignatureSchemeName | undefined {
   return credential.schemes.find((name) => {
     const scheme = schemeOf(SignatureScheme[name]);
     return scheme?.handshake === true && offered.includes(scheme.code);

@@ -56,7 +56,8 @@ function checkShares({ extensions }: ClientHello): void {
 function checkPsks({ extensions }: ClientHello): void {
   const { pre_shared_key: psks, psk_key_exchange_modes: modes } = extensions;
   if (psks !== undefined) {
-    if (modes === undefined) throw missingExtension("client_hello: pre_shared_key without psk_key_exchange_modes");
+    if (modes === undefined)
+      throw missingExtension("client_hello: pre_shared_key without psk_key_exchange_modes");
     if (psks.identities.length !== psks.binders.length) {
       throw illegalParameter("client_hello: not as many binders as identities");
     }
@@ -98,7 +99,8 @@ export function checkSecondHello(received: ReceivedHello, retry: Retry): void {
     hello.cipher_suites.join() === first.cipher_suites.join() &&
     (hello.extensions.supported_groups ?? []).join() === (first.extensions.supported_groups ?? []).join() &&
     received.serverName === retry.first.serverName;
-  if (!same) throw illegalParameter("client_hello: the second one is not the first one with the retry's changes");
+  if (!same)
+    throw illegalParameter("client_hello: the second one is not the first one with the retry's changes");
   if (hello.extensions.early_data) throw illegalParameter("client_hello: early_data after a retry");
   const cookie = hello.extensions.cookie;
   if (cookie === undefined) throw missingExtension("client_hello: cookie");
@@ -110,7 +112,11 @@ export function checkSecondHello(received: ReceivedHello, retry: Retry): void {
 }
 
 /** The cipher suite, by our order or the client's; with `hash`, only among suites of that hash. */
-export function chooseSuite(hello: ClientHello, settings: ServerSettings, hash?: HashName): Suite | undefined {
+export function chooseSuite(
+  hello: ClientHello,
+  settings: ServerSettings,
+  hash?: HashName,
+): Suite | undefined {
   const mutual = settings.honorOwnOrder
     ? settings.suites.filter(({ code }) => hello.cipher_suites.includes(code))
     : hello.cipher_suites.flatMap((code) => settings.suites.filter((suite) => suite.code === code));
@@ -144,10 +150,16 @@ export function chooseGroup(hello: ClientHello, settings: ServerSettings): Group
   throw nothingInCommon("client_hello: no key exchange group in common");
 }
 
-const isMlKem = (code: number): boolean => (code >= 0x0200 && code <= 0x0202) || (code >= 0x11eb && code <= 0x11ee);
+const isMlKem = (code: number): boolean =>
+  (code >= 0x0200 && code <= 0x0202) || (code >= 0x11eb && code <= 0x11ee);
 
 /** A HelloRetryRequest. RFC 9846 §4.2.4. */
-export function retryMessage(hello: ClientHello, suite: Suite, group: number | undefined, cookie: Uint8Array): Uint8Array {
+export function retryMessage(
+  hello: ClientHello,
+  suite: Suite,
+  group: number | undefined,
+  cookie: Uint8Array,
+): Uint8Array {
   return encodeHandshake("server_hello", HelloRetryRequest, {
     legacy_version: TLS12,
     random: HELLO_RETRY_RANDOM,
@@ -168,7 +180,11 @@ export function chooseProtocol(hello: ClientHello, settings: ServerSettings): st
   if (offered === undefined || settings.alpn.length === 0) return undefined;
   const chosen = settings.alpn.find((name) => offered.some((theirs) => equal(theirs, utf8(name))));
   if (chosen === undefined) {
-    throw new ProtocolError("ERR_TLS_NO_ALPN", "no_application_protocol", "no application protocol in common");
+    throw new ProtocolError(
+      "ERR_TLS_NO_ALPN",
+      "no_application_protocol",
+      "no application protocol in common",
+    );
   }
   return chosen;
 }

@@ -33,7 +33,10 @@ export function onStart(_: In<"START">, __: true, settings: ClientSettings): Cli
     }
     return sayHello(settings, [], { qkd: { reason: "no key source was given" } });
   }
-  return moveTo({ at: "WAIT_QKD_KEY" }, { do: "ask", question: { ask: "draw_qkd_key", peer: settings.qkd.peer } });
+  return moveTo(
+    { at: "WAIT_QKD_KEY" },
+    { do: "ask", question: { ask: "draw_qkd_key", peer: settings.qkd.peer } },
+  );
 }
 
 export function onQkdKey(
@@ -42,7 +45,10 @@ export function onQkdKey(
   settings: ClientSettings,
 ): ClientStep {
   if (delivered.key.length < 16) {
-    const error = new KeySourceError("ERR_QKD_KEY_SIZE", `the key has ${delivered.key.length} bytes, 16 are the least`);
+    const error = new KeySourceError(
+      "ERR_QKD_KEY_SIZE",
+      `the key has ${delivered.key.length} bytes, 16 are the least`,
+    );
     return onQkdFailure(_, error, settings);
   }
   if (delivered.simulated && settings.policy.production) {
@@ -73,7 +79,10 @@ export function onQkdFailure(
 function sayHello(settings: ClientSettings, qkd: readonly OfferedPsk[], excuses: Excuses): ClientStep {
   const external = [...qkd, ...staticPsks(settings)];
   const resumes = qkd.length === 0 && (settings.authentication === "psk" || external.length === 0);
-  const { offer, message } = firstOffer(settings, resumes ? [...sessionPsk(settings), ...external] : external);
+  const { offer, message } = firstOffer(
+    settings,
+    resumes ? [...sessionPsk(settings), ...external] : external,
+  );
   return moveTo({ at: "WAIT_SH", offer, retried: false, excuses }, { do: "send", message });
 }
 

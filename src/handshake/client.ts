@@ -67,7 +67,9 @@ function onEncryptedExtensions(
     if (limit < 64) throw illegalParameter(`encrypted_extensions: record_size_limit ${limit} is below 64`);
     effects.push({ do: "limit_records", maxContentBytes: limit - 1 });
   }
-  const byCertificate = agreed.psk === undefined || (agreed.psk.session === undefined && settings.authentication === "certificate");
+  const byCertificate =
+    agreed.psk === undefined ||
+    (agreed.psk.session === undefined && settings.authentication === "certificate");
   if (byCertificate) return moveTo({ at: "WAIT_CERT_CR", agreed: next }, ...effects);
   const session = agreed.psk?.session;
   const server: ServerIdentity = {
@@ -160,7 +162,14 @@ function onFinished(
   transcript.add(message.bytes);
   const serverFinishedHash = transcript.hash();
   if (request === undefined) {
-    return complete(agreed, server, serverFinishedHash, [], { by: ownProof(agreed, settings), chain: [] }, settings);
+    return complete(
+      agreed,
+      server,
+      serverFinishedHash,
+      [],
+      { by: ownProof(agreed, settings), chain: [] },
+      settings,
+    );
   }
   const credential = settings.credential;
   const offered = request.extensions.signature_algorithms ?? [];
@@ -205,7 +214,14 @@ function signed(
   agreed.transcript.add(verify);
   const chain = settings.credential?.chain ?? [];
   const effects: Effect[] = [...before, { do: "send", message: verify }];
-  return complete(agreed, server, serverFinishedHash, effects, { by: "certificate", chain, scheme }, settings);
+  return complete(
+    agreed,
+    server,
+    serverFinishedHash,
+    effects,
+    { by: "certificate", chain, scheme },
+    settings,
+  );
 }
 
 /** The client's Finished, the application keys, and the connection. */

@@ -1,11 +1,25 @@
 import { concat, utf8, wipe } from "../protocol/bytes.ts";
-import { ExtensionType, HandshakeType, PskKeyExchangeMode, SignatureScheme, TLS12, TLS13 } from "../protocol/iana.ts";
+import {
+  ExtensionType,
+  HandshakeType,
+  PskKeyExchangeMode,
+  SignatureScheme,
+  TLS12,
+  TLS13,
+} from "../protocol/iana.ts";
 import { encode } from "../wire/codec.ts";
 import { bindersBytes, ClientHello, type ClientExtensions, type HelloRetryRequest } from "../wire/hello.ts";
 import { suiteOf } from "../crypto/suites.ts";
 import type { PendingExchange } from "../crypto/groups.ts";
 import type { HashName } from "../crypto/provider.ts";
-import { importPsk, qkdContext, qkdIdentity, rawPsk, rawQkdIdentity, type ReadyPsk } from "../schedule/psk.ts";
+import {
+  importPsk,
+  qkdContext,
+  qkdIdentity,
+  rawPsk,
+  rawQkdIdentity,
+  type ReadyPsk,
+} from "../schedule/psk.ts";
 import { EarlySecret } from "../schedule/stages.ts";
 import { Transcript } from "../schedule/transcript.ts";
 import type { QkdFacts } from "./established.ts";
@@ -57,8 +71,7 @@ export function secondOffer(
   retry: HelloRetryRequest,
 ): { readonly offer: Offer; readonly message: Uint8Array } {
   const group = settings.groups.find(({ code }) => code === retry.extensions.key_share);
-  const exchanges =
-    group === undefined ? first.exchanges : new Map([[group.code, group.start()]]);
+  const exchanges = group === undefined ? first.exchanges : new Map([[group.code, group.start()]]);
   const suite = suiteOf(retry.cipher_suite);
   const psks = first.psks.filter(({ ready }) => ready.hash === suite?.hash);
   const { pre_shared_key: _, ...kept } = first.hello.extensions;
@@ -71,7 +84,13 @@ export function secondOffer(
       ...preSharedKey(settings, psks),
     },
   };
-  return seal(settings, { hello, exchanges, psks, transcript: first.transcript, retriedSuite: retry.cipher_suite });
+  return seal(settings, {
+    hello,
+    exchanges,
+    psks,
+    transcript: first.transcript,
+    retriedSuite: retry.cipher_suite,
+  });
 }
 
 /** Encodes the hello, fills its binders in and starts the transcript. */
@@ -159,7 +178,7 @@ function preSharedKey(
 }
 
 function obfuscatedAge(nowMs: number, session: Session): number {
-  return (Math.max(0, nowMs - session.receivedMs) + session.ageAdd) % 2 ** 32 >>> 0;
+  return ((Math.max(0, nowMs - session.receivedMs) + session.ageAdd) % 2 ** 32) >>> 0;
 }
 
 /** The PSKs that stand for a QKD key on the wire; wipes the delivered key. RFC 9258. */
@@ -176,7 +195,13 @@ export function qkdPsks(settings: ClientSettings, delivered: DeliveredKey): read
   };
   const ready =
     qkd.form === "raw"
-      ? [rawPsk({ identity: rawQkdIdentity(qkd.sae, qkd.peer, delivered.id), key: delivered.key, hash: qkd.rawHash })]
+      ? [
+          rawPsk({
+            identity: rawQkdIdentity(qkd.sae, qkd.peer, delivered.id),
+            key: delivered.key,
+            hash: qkd.rawHash,
+          }),
+        ]
       : hashesOf(settings).map((target) =>
           importPsk(
             settings.provider,
@@ -226,4 +251,3 @@ function hashesOf(settings: ClientSettings): readonly HashName[] {
 export function wipePsks(psks: readonly OfferedPsk[]): void {
   for (const { ready } of psks) wipe(ready.secret);
 }
-

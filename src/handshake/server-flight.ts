@@ -137,7 +137,8 @@ function hello(
     { do: "read_keys", keys: trafficKeys(settings.provider, suite, clientSecret) },
   );
   if (extensions.early_data) effects.push({ do: "skip_early_data", until: "first_opened_record" });
-  const scheme = credential === undefined ? undefined : commonScheme(credential, extensions.signature_algorithms ?? []);
+  const scheme =
+    credential === undefined ? undefined : commonScheme(credential, extensions.signature_algorithms ?? []);
   const flight: Flight = {
     draft,
     hash,
@@ -226,7 +227,9 @@ function finish(flight: Flight, effects: Effect[], settings: ServerSettings): Se
   const ticket = psk?.ticket;
   const client = {
     chain: ticket?.peerChain ?? [],
-    verdict: { authorized: ticket === undefined ? psk !== undefined && psk.qkd === undefined : ticket.authorized },
+    verdict: {
+      authorized: ticket === undefined ? psk !== undefined && psk.qkd === undefined : ticket.authorized,
+    },
   };
   return moveTo({ at: "WAIT_FINISHED", answered, client }, ...effects);
 }
@@ -236,4 +239,3 @@ export function takesTickets({ received }: Draft): boolean {
   const modes = received.hello.extensions.psk_key_exchange_modes ?? [];
   return modes.includes(PskKeyExchangeMode.psk_dhe_ke);
 }
-

@@ -87,13 +87,19 @@ interface Announced {
   readonly keyId: string;
 }
 
-function readQkdIdentity(draft: Draft, identity: Uint8Array, settings: ServerSettings): Announced | undefined {
+function readQkdIdentity(
+  draft: Draft,
+  identity: Uint8Array,
+  settings: ServerSettings,
+): Announced | undefined {
   const imported = parseImportedIdentity(identity);
   if (imported !== undefined) {
     const keyId = parseQkdIdentity(textOf(imported.external_identity));
     const saes = parseQkdContext(imported.context);
     const fits = imported.target_protocol === TLS13 && hashOfTarget(imported.target_kdf) === draft.suite.hash;
-    return keyId !== undefined && saes !== undefined && fits ? { form: "imported", keyId, ...saes } : undefined;
+    return keyId !== undefined && saes !== undefined && fits
+      ? { form: "imported", keyId, ...saes }
+      : undefined;
   }
   if (settings.qkd?.acceptRaw !== true || settings.qkd.rawHash !== draft.suite.hash) return undefined;
   const raw = parseRawQkdIdentity(textOf(identity));
@@ -183,7 +189,10 @@ function tryOther(
     const sealer = settings.tickets?.sealer;
     if (sealer === undefined) {
       if (identity.length === 32) {
-        return moveTo({ at: "WAIT_TICKET", draft, search }, { do: "ask", question: { ask: "load_ticket", ticket: identity } });
+        return moveTo(
+          { at: "WAIT_TICKET", draft, search },
+          { do: "ask", question: { ask: "load_ticket", ticket: identity } },
+        );
       }
     } else {
       const state = sealer.open(identity);
@@ -204,7 +213,8 @@ export function onStoredTicket(
   settings: ServerSettings,
 ): ServerStep {
   // The store's own bytes stay as they are; tryTicket wipes what it is given.
-  const step = state === undefined ? undefined : tryTicket(draft, search.next, Uint8Array.from(state), settings);
+  const step =
+    state === undefined ? undefined : tryTicket(draft, search.next, Uint8Array.from(state), settings);
   return step ?? searchPsk(draft, { stage: "others", next: search.next + 1 }, settings);
 }
 
@@ -283,8 +293,13 @@ function tryStatic(
     }
     const target = imported === undefined ? undefined : hashOfTarget(imported.target_kdf);
     if (imported === undefined || target === undefined || imported.target_protocol !== TLS13) continue;
-    if (!equal(imported.external_identity, psk.identity) || !equal(imported.context, psk.importContext)) continue;
-    const step = accept(draft, { index, ready: importPsk(settings.provider, psk, psk.importContext, target) }, settings);
+    if (!equal(imported.external_identity, psk.identity) || !equal(imported.context, psk.importContext))
+      continue;
+    const step = accept(
+      draft,
+      { index, ready: importPsk(settings.provider, psk, psk.importContext, target) },
+      settings,
+    );
     if (step !== undefined) return step;
   }
   return undefined;

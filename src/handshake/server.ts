@@ -13,7 +13,14 @@ import { moveTo, type Effect, type Machine, type Step } from "./machine.ts";
 import type { Verdict } from "./question.ts";
 import { onServerSignature, takesTickets } from "./server-flight.ts";
 import { onHostPsk, onRedeemedKey, onRedeemFailure, onStoredTicket, searchPsk } from "./server-psk.ts";
-import type { Answered, ClientIdentity, Draft, ReceivedHello, ServerInputs, ServerState } from "./server-state.ts";
+import type {
+  Answered,
+  ClientIdentity,
+  Draft,
+  ReceivedHello,
+  ServerInputs,
+  ServerState,
+} from "./server-state.ts";
 import type { ServerSettings } from "./settings.ts";
 
 type In<At extends ServerState["at"]> = Extract<ServerState, { readonly at: At }>;
@@ -83,7 +90,8 @@ function askAgain(
   transcript.add(message);
   const effects: Effect[] = [{ do: "send", message }];
   if (received.hello.legacy_session_id.length > 0) effects.push({ do: "send_change_cipher_spec" });
-  if (received.hello.extensions.early_data) effects.push({ do: "skip_early_data", until: "second_client_hello" });
+  if (received.hello.extensions.early_data)
+    effects.push({ do: "skip_early_data", until: "second_client_hello" });
   const retry = { suite, ...(group === undefined ? {} : { group }), cookie, first: received };
   return moveTo({ at: "START", retry, transcript }, ...effects);
 }
@@ -206,5 +214,7 @@ function pskProof({ psk }: Answered["flight"], settings: ServerSettings): Authen
 
 function ownChainOf({ draft, scheme }: Answered["flight"], settings: ServerSettings): readonly Uint8Array[] {
   if (draft.credential !== undefined) return draft.credential.chain;
-  return settings.credentials.find((each) => scheme !== undefined && each.schemes.includes(scheme))?.chain ?? [];
+  return (
+    settings.credentials.find((each) => scheme !== undefined && each.schemes.includes(scheme))?.chain ?? []
+  );
 }

@@ -5,7 +5,10 @@ import { decode, encode, opaque, struct, u16, u24, u32, u8, vector, type Of } fr
 
 /** A moment in milliseconds since 1970, in two fields because it exceeds 32 bits. */
 const moment = struct({ high: u24, low: u32 });
-const toMoment = (ms: number): Of<typeof moment> => ({ high: Math.floor(ms / 2 ** 32), low: ms % 2 ** 32 >>> 0 });
+const toMoment = (ms: number): Of<typeof moment> => ({
+  high: Math.floor(ms / 2 ** 32),
+  low: (ms % 2 ** 32) >>> 0,
+});
 const fromMoment = (value: Of<typeof moment>): number => value.high * 2 ** 32 + value.low;
 
 /** What a client keeps of a connection so that it can be resumed. RFC 9846 §4.7.1. */

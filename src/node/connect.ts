@@ -17,7 +17,12 @@ export const HANDSHAKE_TIMEOUT_MS = 30_000;
  * Throws a UsageError for an option that is wrong, unknown or not supported.
  */
 export function connect(options: ConnectOptions, listener?: () => void): QkdTlsSocket;
-export function connect(port: number, host?: string, options?: ConnectOptions, listener?: () => void): QkdTlsSocket;
+export function connect(
+  port: number,
+  host?: string,
+  options?: ConnectOptions,
+  listener?: () => void,
+): QkdTlsSocket;
 export function connect(port: number, options?: ConnectOptions, listener?: () => void): QkdTlsSocket;
 export function connect(...args: readonly unknown[]): QkdTlsSocket {
   const { options, listener } = readArguments(args);
@@ -43,11 +48,18 @@ export function connect(...args: readonly unknown[]): QkdTlsSocket {
 }
 
 /** Wraps a stream that is already connected; the client's side. The same as `connect({ ...options, socket })`. */
-export function upgradeClient(stream: Duplex, options: Omit<ConnectOptions, "socket">, listener?: () => void): QkdTlsSocket {
+export function upgradeClient(
+  stream: Duplex,
+  options: Omit<ConnectOptions, "socket">,
+  listener?: () => void,
+): QkdTlsSocket {
   return connect({ ...options, socket: stream }, listener);
 }
 
-function readArguments(args: readonly unknown[]): { readonly options: ConnectOptions; readonly listener?: () => void } {
+function readArguments(args: readonly unknown[]): {
+  readonly options: ConnectOptions;
+  readonly listener?: () => void;
+} {
   const last = args.at(-1);
   const listener = typeof last === "function" ? (last as () => void) : undefined;
   const rest = listener === undefined ? args : args.slice(0, -1);
@@ -56,7 +68,8 @@ function readArguments(args: readonly unknown[]): { readonly options: ConnectOpt
     if (typeof arg === "number" && index === 0) options = { ...options, port: arg };
     else if (typeof arg === "string" && index <= 1) options = { ...options, host: arg };
     else if (typeof arg === "object" && arg !== null) options = { ...options, ...arg };
-    else if (arg !== undefined) throw new UsageError("ERR_OPTION_INVALID", `connect: argument ${index + 1} is a ${typeof arg}`);
+    else if (arg !== undefined)
+      throw new UsageError("ERR_OPTION_INVALID", `connect: argument ${index + 1} is a ${typeof arg}`);
   }
   return listener === undefined ? { options } : { options, listener };
 }
@@ -74,7 +87,8 @@ function connectionConfig(context: SecureContext, options: ConnectOptions): Clie
     const ofContext = configs.get(context) ?? new Map<string, ClientConfig>();
     configs.set(context, ofContext.set(key, config));
   }
-  const serverName = options.servername ?? options.host ?? (options.socket === undefined ? "localhost" : undefined);
+  const serverName =
+    options.servername ?? options.host ?? (options.socket === undefined ? "localhost" : undefined);
   return forConnection(config, {
     ...(serverName === undefined || serverName === "" ? {} : { serverName }),
     ...(options.session === undefined ? {} : { session: options.session }),
@@ -87,11 +101,16 @@ function makeConfig(
   called: { readonly psk: Uint8Array; readonly identity: string } | undefined,
 ): ClientConfig {
   const own = context.options;
-  const psks = [...listOf(own.psk), ...(called === undefined ? [] : [callbackPsk(called.identity, called.psk)])];
+  const psks = [
+    ...listOf(own.psk),
+    ...(called === undefined ? [] : [callbackPsk(called.identity, called.psk)]),
+  ];
   const [credential] = context.credentials;
   const qkd = own.qkd;
   if (qkd !== undefined && qkd.peer === undefined) {
-    throw new UsageError("ERR_OPTION_MISSING", "qkd.peer: a client must name the SAE of its peer", { option: "qkd.peer" });
+    throw new UsageError("ERR_OPTION_MISSING", "qkd.peer: a client must name the SAE of its peer", {
+      option: "qkd.peer",
+    });
   }
   // With pre-shared keys and no anchors of its own, the caller means the keys to authenticate.
   const byPsk = psks.length > 0 && own.ca === undefined && own.cert === undefined;
@@ -112,7 +131,9 @@ function makeConfig(
         }),
     ...(credential === undefined ? {} : { credential }),
     ...(options.keyShares === undefined ? {} : { keyShares: options.keyShares }),
-    ...(options.middleboxCompatibility === undefined ? {} : { middleboxCompatibility: options.middleboxCompatibility }),
+    ...(options.middleboxCompatibility === undefined
+      ? {}
+      : { middleboxCompatibility: options.middleboxCompatibility }),
     resumption: options.resumption ?? true,
     acceptsUnverified: own.rejectUnauthorized === false,
     keyLog: own.keylog ?? true,
@@ -126,13 +147,14 @@ function open(options: ConnectOptions): {
 } {
   if (options.socket !== undefined) return { transport: options.socket };
   const net = Object.fromEntries(
-    NET_OPTIONS.filter((name) => options[name as never] !== undefined && options[name as never] !== null).map((name) => [
-      name,
-      options[name as never],
-    ]),
+    NET_OPTIONS.filter((name) => options[name as never] !== undefined && options[name as never] !== null).map(
+      (name) => [name, options[name as never]],
+    ),
   );
   if (net["path"] === undefined && net["port"] === undefined) {
-    throw new UsageError("ERR_OPTION_MISSING", "connect: a port, a path or a socket is needed", { option: "port" });
+    throw new UsageError("ERR_OPTION_MISSING", "connect: a port, a path or a socket is needed", {
+      option: "port",
+    });
   }
   let target: QkdTlsSocket | undefined;
   const transport: Socket = netConnect({
@@ -140,7 +162,10 @@ function open(options: ConnectOptions): {
     ...net,
     allowHalfOpen: true,
     // Bytes are only borrowed while they are being read, so every connection can share one buffer.
-    onread: { buffer: shared, callback: (count: number, buffer: Uint8Array) => target?.received(buffer.subarray(0, count)) ?? true },
+    onread: {
+      buffer: shared,
+      callback: (count: number, buffer: Uint8Array) => target?.received(buffer.subarray(0, count)) ?? true,
+    },
   } as unknown as NetConnectOpts); // The port or path is among the options copied above.
   return {
     transport,
@@ -154,7 +179,8 @@ const shared = Buffer.allocUnsafeSlow(65_536);
 
 function begin(socket: QkdTlsSocket, transport: Duplex, signal: AbortSignal | undefined): void {
   if (signal !== undefined) {
-    const abort = (): void => void socket.destroy(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
+    const abort = (): void =>
+      void socket.destroy(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
     if (signal.aborted) process.nextTick(abort);
     else {
       signal.addEventListener("abort", abort, { once: true });
@@ -170,4 +196,3 @@ function begin(socket: QkdTlsSocket, transport: Duplex, signal: AbortSignal | un
   if (isNetSocket(transport) && transport.connecting) transport.once("connect", start);
   else process.nextTick(start);
 }
-

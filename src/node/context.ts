@@ -3,7 +3,14 @@ import { createPrivateKey, type KeyObject } from "node:crypto";
 import { rootCertificates } from "node:tls";
 import { utf8 } from "../protocol/bytes.ts";
 import { UsageError } from "../protocol/errors.ts";
-import { CipherSuite, NamedGroup, SignatureScheme, type CipherSuiteName, type NamedGroupName, type SignatureSchemeName } from "../protocol/iana.ts";
+import {
+  CipherSuite,
+  NamedGroup,
+  SignatureScheme,
+  type CipherSuiteName,
+  type NamedGroupName,
+  type SignatureSchemeName,
+} from "../protocol/iana.ts";
 import { nodeProvider } from "../crypto/node.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { trustAnchors, type TrustAnchors } from "../pki/anchors.ts";
@@ -52,7 +59,15 @@ export class SecureContext {
       ...(groups === undefined ? {} : { groups: groups as readonly NamedGroupName[] }),
       ...(schemes === undefined ? {} : { signatureSchemes: schemes as readonly SignatureSchemeName[] }),
       ...(options.ALPNProtocols === undefined ? {} : { alpn: options.ALPNProtocols }),
-      ...pick(options, ["policy", "production", "dangerous", "pskKe", "recordSizeLimit", "padding", "limits"]),
+      ...pick(options, [
+        "policy",
+        "production",
+        "dangerous",
+        "pskKe",
+        "recordSizeLimit",
+        "padding",
+        "limits",
+      ]),
       psks: listOf(options.psk),
     };
   }
@@ -66,10 +81,15 @@ export function createSecureContext(options: ContextOptions = {}): SecureContext
 
 /** The context of these options; the last few are remembered, so that many connections with the same share one. */
 export function contextFor(options: ContextOptions): SecureContext {
-  const known = recent.find((context) => CONTEXT_OPTIONS.every((name) => context.options[name as never] === options[name as never]));
+  const known = recent.find((context) =>
+    CONTEXT_OPTIONS.every((name) => context.options[name as never] === options[name as never]),
+  );
   if (known !== undefined) return known;
   const own = Object.fromEntries(
-    CONTEXT_OPTIONS.filter((name) => options[name as never] !== undefined).map((name) => [name, options[name as never]]),
+    CONTEXT_OPTIONS.filter((name) => options[name as never] !== undefined).map((name) => [
+      name,
+      options[name as never],
+    ]),
   );
   const context = new SecureContext(own);
   recent.unshift(context);
@@ -107,7 +127,11 @@ function readCredentials(provider: CryptoProvider, options: ContextOptions): rea
   const keys = listOf<Pem | KeyObject>(options.key);
   if (certs.length !== keys.length) {
     const option = certs.length > keys.length ? "key" : "cert";
-    throw new UsageError("ERR_OPTION_MISSING", `${certs.length} cert and ${keys.length} key: each needs its other half`, { option });
+    throw new UsageError(
+      "ERR_OPTION_MISSING",
+      `${certs.length} cert and ${keys.length} key: each needs its other half`,
+      { option },
+    );
   }
   return certs.map((cert, index) => {
     const pkcs8 = toPkcs8(keys[index] as Pem | KeyObject, options.passphrase);
@@ -125,7 +149,9 @@ function toPkcs8(key: Pem | KeyObject, passphrase: string | undefined): Pem {
     const read = createPrivateKey({ key: text, ...(passphrase === undefined ? {} : { passphrase }) });
     return read.export({ type: "pkcs8", format: "der" });
   } catch (cause) {
-    const what = text.includes("ENCRYPTED") ? "the key cannot be decrypted with this passphrase" : "the key cannot be read";
+    const what = text.includes("ENCRYPTED")
+      ? "the key cannot be decrypted with this passphrase"
+      : "the key cannot be read";
     throw new UsageError("ERR_OPTION_INVALID", `key: ${what}`, { option: "key", cause });
   }
 }
@@ -137,7 +163,9 @@ function checkVersions({ minVersion, maxVersion }: ContextOptions): void {
 }
 
 function badVersion(option: string, value: string): UsageError {
-  return new UsageError("ERR_OPTION_UNSUPPORTED", `${option}: only TLS 1.3 is spoken, not ${value}`, { option });
+  return new UsageError("ERR_OPTION_UNSUPPORTED", `${option}: only TLS 1.3 is spoken, not ${value}`, {
+    option,
+  });
 }
 
 /** Names separated by colons, in any case, as node:tls takes them. */
@@ -145,14 +173,22 @@ function listed(text: string | undefined, option: string, registry: object): rea
   if (text === undefined) return undefined;
   const known = Object.keys(registry);
   return text.split(":").map((word) => {
-    const name = known.find((each) => each.toLowerCase() === (ALIASES[word.toLowerCase()] ?? word.toLowerCase()));
+    const name = known.find(
+      (each) => each.toLowerCase() === (ALIASES[word.toLowerCase()] ?? word.toLowerCase()),
+    );
     if (name === undefined) {
-      throw new UsageError("ERR_OPTION_INVALID", `${option}: ${word} is none of ${known.join(", ")}`, { option });
+      throw new UsageError("ERR_OPTION_INVALID", `${option}: ${word} is none of ${known.join(", ")}`, {
+        option,
+      });
     }
     return name;
   });
 }
-const ALIASES: Readonly<Record<string, string>> = { "p-256": "secp256r1", "p-384": "secp384r1", prime256v1: "secp256r1" };
+const ALIASES: Readonly<Record<string, string>> = {
+  "p-256": "secp256r1",
+  "p-384": "secp384r1",
+  prime256v1: "secp256r1",
+};
 
 export function listOf<T>(value: T | readonly T[] | undefined): readonly T[] {
   if (value === undefined) return [];
@@ -169,4 +205,3 @@ function pick<T extends object, K extends keyof T>(from: T, names: readonly K[])
 export function callbackPsk(identity: string, psk: Uint8Array): PskOption {
   return { identity: utf8(identity), key: psk };
 }
-

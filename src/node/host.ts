@@ -101,7 +101,7 @@ function checkByCaller(
 
 /** A certificate in the form of `tls.TLSSocket.getPeerCertificate`. */
 export function legacyCertificate(der: Uint8Array): PeerCertificate {
-  return new X509Certificate(der).toLegacyObject() as unknown as PeerCertificate;
+  return new X509Certificate(der).toLegacyObject();
 }
 
 /** As in node:tls, for callers who wrap it. */
@@ -156,7 +156,11 @@ async function findPsk(
   const key = await server?.options.pskCallback?.(socket, text);
   if (key === undefined || key === null) return undefined;
   if (key.length < 16) {
-    throw new UsageError("ERR_OPTION_INVALID", `pskCallback: ${key.length} bytes; 16 are the least (RFC 9257)`, { option: "pskCallback" });
+    throw new UsageError(
+      "ERR_OPTION_INVALID",
+      `pskCallback: ${key.length} bytes; 16 are the least (RFC 9257)`,
+      { option: "pskCallback" },
+    );
   }
   return { identity, key, hash: "sha256" };
 }
@@ -175,7 +179,9 @@ function sign(
 ): Uint8Array | Promise<Uint8Array> {
   const signer = context.credentials.find(({ key }) => key === "external")?.sign;
   if (signer === undefined) {
-    throw new UsageError("ERR_OPTION_MISSING", "credentials: an external key needs its sign function", { option: "credentials" });
+    throw new UsageError("ERR_OPTION_MISSING", "credentials: an external key needs its sign function", {
+      option: "credentials",
+    });
   }
   return signer(algorithm, message);
 }

@@ -94,11 +94,40 @@ export const NET_OPTIONS = [
  * They steer HTTP and mean nothing to a socket.
  */
 const HTTP_OPTIONS = new Set([
-  "agent", "agentKeepAliveTimeoutBuffer", "auth", "createConnection", "defaultPort", "encoding", "hash", "headers",
-  "hostname", "href", "httpSocket", "insecureHTTPParser", "joinDuplicateHeaders", "keepAliveMsecs",
-  "maxCachedSessions", "maxFreeSockets", "maxHeaderSize", "maxSockets", "maxTotalSockets", "method", "origin",
-  "pathname", "port", "proxyEnv", "protocol", "query", "scheduling", "search", "setDefaultHeaders", "setHost",
-  "socketPath", "uniqueHeaders", "_agentKey", "_defaultAgent",
+  "agent",
+  "agentKeepAliveTimeoutBuffer",
+  "auth",
+  "createConnection",
+  "defaultPort",
+  "encoding",
+  "hash",
+  "headers",
+  "hostname",
+  "href",
+  "httpSocket",
+  "insecureHTTPParser",
+  "joinDuplicateHeaders",
+  "keepAliveMsecs",
+  "maxCachedSessions",
+  "maxFreeSockets",
+  "maxHeaderSize",
+  "maxSockets",
+  "maxTotalSockets",
+  "method",
+  "origin",
+  "pathname",
+  "port",
+  "proxyEnv",
+  "protocol",
+  "query",
+  "scheduling",
+  "search",
+  "setDefaultHeaders",
+  "setHost",
+  "socketPath",
+  "uniqueHeaders",
+  "_agentKey",
+  "_defaultAgent",
 ]); // prettier-ignore
 
 /** Options of node:tls that we know and do not support; silence about them would weaken or surprise. */
@@ -128,7 +157,11 @@ export function checkOptionNames(options: object, known: readonly string[], wher
     if (value === undefined || value === null || known.includes(option) || HTTP_OPTIONS.has(option)) continue;
     const why = REFUSED[option];
     if (why !== undefined) {
-      throw new UsageError("ERR_OPTION_UNSUPPORTED", `${where}: the option ${option} is not supported: ${why}`, { option });
+      throw new UsageError(
+        "ERR_OPTION_UNSUPPORTED",
+        `${where}: the option ${option} is not supported: ${why}`,
+        { option },
+      );
     }
     throw new UsageError("ERR_OPTION_UNKNOWN", `${where} has no option ${option}`, { option });
   }

@@ -88,7 +88,9 @@ export interface PeerToVerify {
   readonly name?: string;
 }
 
-export interface ConnectOptions extends ContextOptions, Partial<Omit<TcpNetConnectOpts & IpcNetConnectOpts, "timeout" | "onread" | "signal">> {
+export interface ConnectOptions
+  extends ContextOptions,
+    Partial<Omit<TcpNetConnectOpts & IpcNetConnectOpts, "timeout" | "onread" | "signal">> {
   readonly secureContext?: SecureContext;
   /** A transport that is already there: a socket or any Duplex. */
   readonly socket?: Duplex;
@@ -145,4 +147,5 @@ export interface ServerOptions extends ContextOptions {
 }
 
 /** True for a socket of node:net, which has an address and timers of its own. */
-export const isNetSocket = (transport: Duplex): transport is Socket => "remoteAddress" in transport && "setNoDelay" in transport;
+export const isNetSocket = (transport: Duplex): transport is Socket =>
+  "remoteAddress" in transport && "setNoDelay" in transport;

@@ -33,7 +33,10 @@ export class Outgoing {
     let joined: Uint8Array[] = [];
     let joinedBytes = 0;
     const sendJoined = (): void => {
-      if (joinedBytes > 0) this.#channel.send(joined.length === 1 ? (joined[0] as Uint8Array) : Buffer.concat(joined, joinedBytes));
+      if (joinedBytes > 0)
+        this.#channel.send(
+          joined.length === 1 ? (joined[0] as Uint8Array) : Buffer.concat(joined, joinedBytes),
+        );
       joined = [];
       joinedBytes = 0;
     };

@@ -63,7 +63,8 @@ export class ServerSide {
 
   /** 48 bytes; tickets under the keys before them are still opened once more. */
   setTicketKeys(keys: Uint8Array): void {
-    if (this.#tickets === undefined) throw new UsageError("ERR_STATE", "setTicketKeys: this server issues no stateless tickets");
+    if (this.#tickets === undefined)
+      throw new UsageError("ERR_STATE", "setTicketKeys: this server issues no stateless tickets");
     this.#tickets.replace(keys);
   }
 
@@ -149,7 +150,8 @@ export class QkdTlsServer extends NetServer {
       this.emit("tlsClientError", error, socket);
     };
     const cut = (): void => {
-      if (!socket.errored) failed(Object.assign(new Error("the client left during the handshake"), { code: "ECONNRESET" }));
+      if (!socket.errored)
+        failed(Object.assign(new Error("the client left during the handshake"), { code: "ECONNRESET" }));
     };
     socket.once("error", failed);
     socket.once("close", cut);
@@ -189,7 +191,8 @@ export function upgradeServer(stream: Duplex, options: ServerOptions | ServerSid
 function netOptions(options: ServerOptions): object {
   const { noDelay, keepAlive, keepAliveInitialDelay, pauseOnConnect } = options;
   return Object.fromEntries(
-    Object.entries({ noDelay, keepAlive, keepAliveInitialDelay, pauseOnConnect }).filter(([, value]) => value !== undefined),
+    Object.entries({ noDelay, keepAlive, keepAliveInitialDelay, pauseOnConnect }).filter(
+      ([, value]) => value !== undefined,
+    ),
   );
 }
-

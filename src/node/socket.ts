@@ -56,7 +56,9 @@ export class QkdTlsSocket extends SecureStream {
     const certificate = legacyCertificate(leaf);
     if (!detailed) return certificate;
     // The chain as node:tls links it: each certificate to its issuer, the last one to itself.
-    const linked = chain.map(legacyCertificate) as (PeerCertificate & { issuerCertificate?: PeerCertificate })[];
+    const linked = chain.map(legacyCertificate) as (PeerCertificate & {
+      issuerCertificate?: PeerCertificate;
+    })[];
     linked.forEach((each, index) => {
       each.issuerCertificate = linked[index + 1] ?? each;
     });
@@ -90,7 +92,9 @@ export class QkdTlsSocket extends SecureStream {
   /** TLS-Exporter; `length` in bytes. Throws a UsageError before the handshake is done. RFC 9846 §7.5. */
   exportKeyingMaterial(length: number, label: string, context?: Uint8Array): Buffer {
     if (!Number.isInteger(length) || length < 1 || length > 8160) {
-      throw new UsageError("ERR_OPTION_INVALID", "length: 1 to 8160 bytes can be exported", { option: "length" });
+      throw new UsageError("ERR_OPTION_INVALID", "length: 1 to 8160 bytes can be exported", {
+        option: "length",
+      });
     }
     return Buffer.from(this.channel.exportKeyingMaterial(label, context ?? EMPTY, length));
   }
@@ -142,7 +146,7 @@ export class QkdTlsSocket extends SecureStream {
   }
 
   address(): AddressInfo | Record<string, never> {
-    return isNetSocket(this.transport) ? (this.transport.address() as AddressInfo) : {};
+    return isNetSocket(this.transport) ? this.transport.address() : {};
   }
 
   get remoteAddress(): string | undefined {

@@ -278,7 +278,8 @@ export class SecureStream extends Duplex {
   }
 }
 
-const asBuffer = ({ buffer, byteOffset, length }: Uint8Array): Buffer => Buffer.from(buffer, byteOffset, length);
+const asBuffer = ({ buffer, byteOffset, length }: Uint8Array): Buffer =>
+  Buffer.from(buffer, byteOffset, length);
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 

@@ -32,8 +32,16 @@ export interface SecurityRecord {
   readonly group: string | null;
   readonly resumed: boolean;
   readonly retried: boolean;
-  readonly secrets: { readonly ecdh: SecretEvidence; readonly mlkem: SecretEvidence; readonly qkd: SecretEvidence };
-  readonly qkd: Omit<QkdFacts, "kmes"> & { readonly kmes: { readonly source: string; readonly target: string } | null } | null;
+  readonly secrets: {
+    readonly ecdh: SecretEvidence;
+    readonly mlkem: SecretEvidence;
+    readonly qkd: SecretEvidence;
+  };
+  readonly qkd:
+    | (Omit<QkdFacts, "kmes"> & {
+        readonly kmes: { readonly source: string; readonly target: string } | null;
+      })
+    | null;
   /** True when a secret in this connection was made by a simulator. */
   readonly simulated: boolean;
   readonly authentication: {
@@ -42,7 +50,12 @@ export interface SecurityRecord {
     readonly authorized: boolean;
     readonly authorizationError: string | null;
   };
-  readonly policy: { readonly name: string; readonly ecdh: Standing; readonly mlkem: Standing; readonly qkd: Standing };
+  readonly policy: {
+    readonly name: string;
+    readonly ecdh: Standing;
+    readonly mlkem: Standing;
+    readonly qkd: Standing;
+  };
   /** Preferred sources that this connection does without, for as long as it lives. */
   readonly degraded: readonly Degradation[];
   readonly serverName: string | null;
@@ -70,8 +83,14 @@ export function evidence(
     resumed: established.resumed,
     retried: established.retried,
     secrets: {
-      ecdh: secret(policy.ecdh, parts.find((name) => !name.startsWith("ml-kem"))),
-      mlkem: secret(policy.mlkem, parts.find((name) => name.startsWith("ml-kem"))),
+      ecdh: secret(
+        policy.ecdh,
+        parts.find((name) => !name.startsWith("ml-kem")),
+      ),
+      mlkem: secret(
+        policy.mlkem,
+        parts.find((name) => name.startsWith("ml-kem")),
+      ),
       qkd: secret(policy.qkd, qkd?.kind),
     },
     qkd: qkd === undefined ? null : { ...qkd, kmes: qkd.kmes ?? null },

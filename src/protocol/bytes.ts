@@ -16,7 +16,9 @@ export const fromUtf8 = (bytes: Uint8Array): string => decoder.decode(bytes);
  * copying it, so nothing that will be sliced may be one.
  */
 export function plain(bytes: Uint8Array): Uint8Array {
-  return bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  return bytes.constructor === Uint8Array
+    ? bytes
+    : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** One array holding the parts in order. */

@@ -152,8 +152,7 @@ export class HandshakeJoiner {
   next(maxBytes: number): HandshakeMessage | undefined {
     const pending = this.#pending;
     if (pending === undefined || pending.length < 4) return undefined;
-    const length =
-      ((pending[1] as number) << 16) | ((pending[2] as number) << 8) | (pending[3] as number);
+    const length = ((pending[1] as number) << 16) | ((pending[2] as number) << 8) | (pending[3] as number);
     if (length > maxBytes) {
       throw new ProtocolError("ERR_TLS_LIMIT", "illegal_parameter", `handshake message of ${length} bytes`);
     }

@@ -123,7 +123,11 @@ export class RecordOpener {
   /** The content and its true type; undefined when the tag does not match. Throws a ProtocolError. */
   open(record: RawRecord, maxInnerBytes = MAX_PLAINTEXT_BYTES + 1): OpenedRecord | undefined {
     if (record.fragment.length < TAG_BYTES + 1) {
-      throw new ProtocolError("ERR_TLS_BAD_RECORD_MAC", "bad_record_mac", "record: too short to be protected");
+      throw new ProtocolError(
+        "ERR_TLS_BAD_RECORD_MAC",
+        "bad_record_mac",
+        "record: too short to be protected",
+      );
     }
     const opened = this.#key.open(this.#sequence.next(), record.header, record.fragment);
     if (opened === undefined) {
@@ -132,12 +136,20 @@ export class RecordOpener {
     }
     const inner = plain(opened);
     if (inner.length > maxInnerBytes) {
-      throw new ProtocolError("ERR_TLS_RECORD_OVERFLOW", "record_overflow", `record of ${inner.length} bytes`);
+      throw new ProtocolError(
+        "ERR_TLS_RECORD_OVERFLOW",
+        "record_overflow",
+        `record of ${inner.length} bytes`,
+      );
     }
     let end = inner.length - 1;
     while (end >= 0 && inner[end] === 0) end--;
     if (end < 0) {
-      throw new ProtocolError("ERR_TLS_UNEXPECTED_MESSAGE", "unexpected_message", "record: nothing but padding");
+      throw new ProtocolError(
+        "ERR_TLS_UNEXPECTED_MESSAGE",
+        "unexpected_message",
+        "record: nothing but padding",
+      );
     }
     return { type: inner[end] as number, content: inner.subarray(0, end) };
   }

@@ -64,9 +64,9 @@ export const vector = <T>(
     }),
 });
 
-
 /** `struct { … }`: fields in wire order. */
-export function struct<F extends Record<string, Codec<any>>>( // oxlint-disable-line typescript/no-explicit-any -- a codec is invariant; the mapped type below restores each field's own type
+export function struct<F extends Record<string, Codec<any>>>(
+  // oxlint-disable-line typescript/no-explicit-any -- a codec is invariant; the mapped type below restores each field's own type
   fields: F,
 ): Codec<{ readonly [K in keyof F]: Of<F[K]> }> {
   const order = Object.entries(fields);

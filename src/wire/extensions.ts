@@ -78,4 +78,3 @@ function isIgnored(name: ExtensionName): boolean {
 function illegal(what: string): ProtocolError {
   return new ProtocolError("ERR_TLS_ILLEGAL_PARAMETER", "illegal_parameter", what);
 }
-

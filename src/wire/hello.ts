@@ -1,5 +1,18 @@
 import { toHex } from "../protocol/bytes.ts";
-import { bytes, decode, empty, opaque, rest, struct, u16, u32, u8, vector, type Codec, type Of } from "./codec.ts";
+import {
+  bytes,
+  decode,
+  empty,
+  opaque,
+  rest,
+  struct,
+  u16,
+  u32,
+  u8,
+  vector,
+  type Codec,
+  type Of,
+} from "./codec.ts";
 import { extensions } from "./extensions.ts";
 
 /** RFC 9846 §4.3.8. */
@@ -99,7 +112,9 @@ const Prelude = struct({ legacy_version: u16, random: bytes(32), body: rest });
 /** Tells the two messages of type server_hello apart and reads the right one. */
 export function decodeServerHello(
   body: Uint8Array,
-): { readonly retry: false; readonly hello: ServerHello } | { readonly retry: true; readonly hello: HelloRetryRequest } {
+):
+  | { readonly retry: false; readonly hello: ServerHello }
+  | { readonly retry: true; readonly hello: HelloRetryRequest } {
   return toHex(decode(Prelude, body).random) === retryRandom
     ? { retry: true, hello: decode(HelloRetryRequest, body) }
     : { retry: false, hello: decode(ServerHello, body) };

@@ -31,9 +31,14 @@ export async function handshakes(
 }
 
 /** Resumed handshakes a second, one at a time. Throws when one was not resumed. */
-export async function resumptions(stack: Stack, identity: Identity, port: number, seconds: number): Promise<number> {
+export async function resumptions(
+  stack: Stack,
+  identity: Identity,
+  port: number,
+  seconds: number,
+): Promise<number> {
   const first = await stack.connect(identity, port);
-  let session = await stack.session(first);
+  const session = await stack.session(first);
   first.destroy();
   let done = 0;
   const start = now();
@@ -41,7 +46,6 @@ export async function resumptions(stack: Stack, identity: Identity, port: number
     const socket = await stack.connect(identity, port, session);
     const reused = (socket as Duplex & { isSessionReused(): boolean }).isSessionReused();
     if (!reused) throw new Error(`${stack.name} did not resume`);
-    session = await stack.session(socket).catch(() => session);
     socket.destroy();
     done++;
   }
@@ -49,7 +53,12 @@ export async function resumptions(stack: Stack, identity: Identity, port: number
 }
 
 /** Bytes a second from server to client. */
-export async function download(stack: Stack, identity: Identity, port: number, seconds: number): Promise<number> {
+export async function download(
+  stack: Stack,
+  identity: Identity,
+  port: number,
+  seconds: number,
+): Promise<number> {
   const socket = await stack.connect(identity, port);
   let bytes = 0;
   socket.on("data", (chunk: Buffer) => {
@@ -84,7 +93,12 @@ export async function upload(
 }
 
 /** 64-byte round trips a second. */
-export async function roundTrips(stack: Stack, identity: Identity, port: number, seconds: number): Promise<number> {
+export async function roundTrips(
+  stack: Stack,
+  identity: Identity,
+  port: number,
+  seconds: number,
+): Promise<number> {
   const socket = await stack.connect(identity, port);
   const message = Buffer.alloc(64, 7);
   let done = 0;
@@ -111,7 +125,12 @@ export async function roundTrips(stack: Stack, identity: Identity, port: number,
 }
 
 /** Opens idle connections and keeps them. */
-export async function hold(stack: Stack, identity: Identity, port: number, count: number): Promise<readonly Duplex[]> {
+export async function hold(
+  stack: Stack,
+  identity: Identity,
+  port: number,
+  count: number,
+): Promise<readonly Duplex[]> {
   const sockets: Duplex[] = [];
   for (let i = 0; i < count; i += 10) {
     sockets.push(...(await Promise.all(Array.from({ length: 10 }, () => stack.connect(identity, port)))));

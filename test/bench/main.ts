@@ -44,7 +44,12 @@ const handshakeRow = (name: string, inFlight: number): Row => ({
 const rows: readonly Row[] = [
   handshakeRow("full handshakes, one at a time", 1),
   handshakeRow("full handshakes, 32 in flight", 32),
-  { name: "resumed handshakes", unit: "/s", stacks: THREE, measure: (stack) => pair(stack, "hold", { row: "resumptions" }) },
+  {
+    name: "resumed handshakes",
+    unit: "/s",
+    stacks: THREE,
+    measure: (stack) => pair(stack, "hold", { row: "resumptions" }),
+  },
   ...[1024, 16_384, 65_536, 1_048_576].flatMap((chunkBytes): readonly Row[] => [
     {
       name: `download, ${chunkBytes / 1024} KiB writes`,
@@ -59,7 +64,12 @@ const rows: readonly Row[] = [
       measure: async (stack) => (await pair(stack, "sink", { row: "upload", chunkBytes })) / 1e6,
     },
   ]),
-  { name: "64-byte round trips", unit: "/s", stacks: THREE, measure: (stack) => pair(stack, "echo", { row: "roundTrips" }) },
+  {
+    name: "64-byte round trips",
+    unit: "/s",
+    stacks: THREE,
+    measure: (stack) => pair(stack, "echo", { row: "roundTrips" }),
+  },
   {
     name: "memory per idle connection",
     unit: "kB",
@@ -74,9 +84,15 @@ process.on("exit", () => children.forEach((child) => child.kill()));
 
 const results: { row: string; unit: string; values: Partial<Record<StackName, number>> }[] = [];
 if (!options.json) {
-  process.stdout.write(`Node ${process.version}, OpenSSL ${process.versions.openssl}; node:tls with ${nodeGroup}, `);
-  process.stdout.write("qkd-tls with X25519MLKEM768, lemon-tls with X25519; TLS_AES_256_GCM_SHA384, ECDSA P-256\n");
-  process.stdout.write(`median of ${rounds} rounds of ${seconds} s; ratios are to node:tls in the same run\n\n`);
+  process.stdout.write(
+    `Node ${process.version}, OpenSSL ${process.versions.openssl}; node:tls with ${nodeGroup}, `,
+  );
+  process.stdout.write(
+    "qkd-tls with X25519MLKEM768, lemon-tls with X25519; TLS_AES_256_GCM_SHA384, ECDSA P-256\n",
+  );
+  process.stdout.write(
+    `median of ${rounds} rounds of ${seconds} s; ratios are to node:tls in the same run\n\n`,
+  );
 }
 for (const row of rows.filter(({ name }) => name.includes(options.only))) {
   const values = await measureRow(row);
@@ -99,7 +115,9 @@ async function measureRow(row: Row): Promise<Partial<Record<StackName, number>>>
       }
     }
   }
-  return Object.fromEntries([...samples].filter(([, each]) => each.length > 0).map(([stack, each]) => [stack, median(each)]));
+  return Object.fromEntries(
+    [...samples].filter(([, each]) => each.length > 0).map(([stack, each]) => [stack, median(each)]),
+  );
 }
 
 function line(row: Row, values: Partial<Record<StackName, number>>): string {

@@ -16,14 +16,18 @@ export interface Identity {
 
 export interface Stack {
   readonly name: StackName;
-  listen(identity: Identity, onConnection: (socket: Duplex) => void): Promise<{ port: number; server: Server }>;
+  listen(
+    identity: Identity,
+    onConnection: (socket: Duplex) => void,
+  ): Promise<{ port: number; server: Server }>;
   /** Resolves once the handshake is done. */
   connect(identity: Identity, port: number, session?: Buffer): Promise<Duplex>;
   /** The newest session of a connection, once it has come. */
   session(socket: Duplex): Promise<Buffer>;
 }
 
-const nativeMlKem = Number(process.versions.openssl.split(".")[0]) > 3 || /^3\.([5-9]|\d\d)/.test(process.versions.openssl);
+const nativeMlKem =
+  Number(process.versions.openssl.split(".")[0]) > 3 || /^3\.([5-9]|\d\d)/.test(process.versions.openssl);
 /** What node:tls of this Node can agree on; ours is X25519MLKEM768 everywhere. */
 export const nodeGroup = nativeMlKem ? "X25519MLKEM768" : "X25519";
 const SUITE = "TLS_AES_256_GCM_SHA384";
@@ -43,13 +47,24 @@ function listening(server: Server): Promise<{ port: number; server: Server }> {
 const nodeTls: Stack = {
   name: "node:tls",
   listen({ cert, key }, onConnection) {
-    const server = tls.createServer({ cert, key, ecdhCurve: nodeGroup, ciphers: SUITE, noDelay: true }, onConnection);
+    const server = tls.createServer(
+      { cert, key, ecdhCurve: nodeGroup, ciphers: SUITE, noDelay: true },
+      onConnection,
+    );
     return listening(server);
   },
   connect({ ca }, port, session) {
     context ??= tls.createSecureContext({ ca, ecdhCurve: nodeGroup, ciphers: SUITE });
-    const options = { host: "127.0.0.1", port, servername: "localhost", secureContext: context, noDelay: true };
-    return connected((done) => tls.connect({ ...options, ...(session === undefined ? {} : { session }) }, done));
+    const options = {
+      host: "127.0.0.1",
+      port,
+      servername: "localhost",
+      secureContext: context,
+      noDelay: true,
+    };
+    return connected((done) =>
+      tls.connect({ ...options, ...(session === undefined ? {} : { session }) }, done),
+    );
   },
   session: newSession,
 };
@@ -89,7 +104,9 @@ const lemonTls: Stack = {
   async connect({ ca }, port, session) {
     const lemon = (await import("lemon-tls")) as unknown as typeof tls;
     const options = { host: "127.0.0.1", port, servername: "localhost", ca, minVersion: "TLSv1.3" as const };
-    return connected((done) => lemon.connect({ ...options, ...(session === undefined ? {} : { session }) }, done));
+    return connected((done) =>
+      lemon.connect({ ...options, ...(session === undefined ? {} : { session }) }, done),
+    );
   },
   session: newSession,
 };
@@ -115,6 +132,7 @@ function newSession(socket: Duplex): Promise<Buffer> {
     socket.resume();
     socket.once("session", (session: Buffer) => resolve(session));
     socket.once("close", () => reject(new Error("closed before a session came")));
+    setTimeout(() => reject(new Error("no session came within two seconds")), 2000).unref();
   });
 }
 
