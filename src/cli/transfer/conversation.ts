@@ -1,6 +1,8 @@
 import type { Duplex } from "node:stream";
 import { QkdTlsError } from "../../protocol/errors.ts";
-import { systemCode, TransferError, type TransferErrorCode, TransferFault, faultCode } from "./error.ts";
+import { codeOf } from "../cause.ts";
+import { printable } from "../output.ts";
+import { TransferError, type TransferErrorCode, TransferFault, faultCode } from "./error.ts";
 import {
   type Body,
   encodeMessage,
@@ -9,7 +11,6 @@ import {
   type MessageName,
   type MessageOf,
 } from "./messages.ts";
-import { printable } from "../chat/printable.ts";
 
 /** Content that waits to be written to disk; above it the channel is paused. */
 const INBOX_BYTES = 1024 * 1024;
@@ -46,7 +47,9 @@ export class Conversation {
     socket.on("error", (error: Error) => this.#fail(connectionFault(error)));
     socket.on("close", () => this.#end());
     const abort = (): void =>
-      this.#fail(new TransferError("ERR_TRANSFER_ABORTED", "the transfer was called off"));
+      this.#fail(
+        new TransferError("ERR_TRANSFER_ABORTED", "the transfer was called off", { cause: signal?.reason }),
+      );
     if (signal?.aborted === true) abort();
     signal?.addEventListener("abort", abort, { once: true });
     socket.once("close", () => signal?.removeEventListener("abort", abort));
@@ -55,11 +58,11 @@ export class Conversation {
 
   /** Sends a message; fulfilled once there is room for the next. */
   async send<N extends MessageName>(is: N, body: Body<N>): Promise<void> {
-    this.check();
+    this.#checkWritable();
     if (this.#socket.write(encodeMessage(is, body))) return;
-    while (this.#socket.writableNeedDrain && !this.#socket.destroyed) {
+    while (this.#socket.writableNeedDrain) {
       await this.#change();
-      this.check();
+      this.#checkWritable();
     }
   }
 
@@ -112,6 +115,12 @@ export class Conversation {
       this.#socket.write(encodeMessage("abort", faultBody(error)));
     }
     this.close();
+  }
+
+  /** Whoever has ended its own direction may still listen. */
+  #checkWritable(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (!this.#socket.writable) throw cut();
   }
 
   async #next(): Promise<Message> {
@@ -209,5 +218,5 @@ function cut(cause?: unknown): TransferError {
 /** A broken connection is a cut, which can be mended; a verdict of the channel stays what it is. */
 function connectionFault(error: Error): Error {
   if (error instanceof QkdTlsError) return error.code === "ERR_TLS_TRUNCATED" ? cut(error) : error;
-  return systemCode(error) === undefined ? error : cut(error);
+  return codeOf(error) === undefined ? error : cut(error);
 }

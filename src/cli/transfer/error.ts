@@ -1,4 +1,5 @@
 import { QkdTlsError } from "../../protocol/errors.ts";
+import { codeOf } from "../cause.ts";
 import type { Report } from "./report.ts";
 
 /** Each fault and its number in `refused`, `abandon` and `abort`. */
@@ -57,14 +58,9 @@ export function faultCode(fault: number): TransferErrorCode {
 /** A failure of the file system in our words: `what` names the file by its relative path, never an absolute one. */
 export function fileFault(cause: unknown, what: string, path: string): TransferError {
   if (cause instanceof TransferError) return cause;
-  const system = systemCode(cause);
+  const system = codeOf(cause);
   const full = system === "ENOSPC" || system === "EDQUOT";
   const why = full ? "the disk is full" : (system ?? "unknown cause");
   const code = full ? "ERR_TRANSFER_DISK_FULL" : "ERR_TRANSFER_FILE";
   return new TransferError(code, `${what}: ${why}`, { cause, path });
-}
-
-/** The errno name of a system error, as in ENOENT. */
-export function systemCode(cause: unknown): string | undefined {
-  return cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined;
 }

@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 import { lstat, mkdir, realpath } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { utf8 } from "../../protocol/bytes.ts";
-import { fileFault, systemCode, TransferError } from "./error.ts";
+import { codeOf } from "../cause.ts";
+import { fileFault, TransferError } from "./error.ts";
 import { identityBytes, PATH_BYTES } from "./messages.ts";
 
 const NAME_BYTES = 255;
@@ -87,12 +88,12 @@ export async function makeDirectory(root: string, names: readonly string[], mode
 
 async function step(root: string, next: string, path: string, mode: number): Promise<string> {
   const found = await lstat(next).catch((error: unknown) => {
-    if (systemCode(error) === "ENOENT") return undefined;
+    if (codeOf(error) === "ENOENT") return undefined;
     throw error;
   });
   if (found === undefined) {
     await mkdir(next, { mode }).catch((error: unknown) => {
-      if (systemCode(error) !== "EEXIST") throw error; // another transfer was faster
+      if (codeOf(error) !== "EEXIST") throw error; // another transfer was faster
     });
     return next;
   }

@@ -5,7 +5,8 @@ import { createHash, type Hash } from "node:crypto";
 import { join } from "node:path";
 import { equal } from "../../protocol/bytes.ts";
 import { digestSoFar, hashPrefix, writeAt } from "./content.ts";
-import { fileFault, systemCode, TransferError } from "./error.ts";
+import { codeOf } from "../cause.ts";
+import { fileFault, TransferError } from "./error.ts";
 import { checkPath, type Identity, makeDirectory, partName, shown } from "./path.ts";
 
 /** ECMA-262 knows no later time. */
@@ -208,7 +209,7 @@ async function statOf(path: string) {
   try {
     return await lstat(path);
   } catch (error) {
-    if (systemCode(error) === "ENOENT") return undefined;
+    if (codeOf(error) === "ENOENT") return undefined;
     throw error;
   }
 }
@@ -225,7 +226,7 @@ async function renameToFree(part: string, target: string, path: string): Promise
   try {
     await link(part, target);
   } catch (error) {
-    const code = systemCode(error);
+    const code = codeOf(error);
     if (code === "EEXIST") throw fault("ERR_TRANSFER_EXISTS", path, "came to exist in the meantime");
     if (
       code === "EPERM" ||
