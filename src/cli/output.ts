@@ -75,8 +75,21 @@ export function errorText(error: unknown, verbose = false): string {
   return `${lines.map(printable).join("\n")}\n`;
 }
 
+/** An error for programs. */
+export interface ErrorRecord {
+  /** The class. */
+  readonly error: string;
+  readonly code?: string;
+  readonly message: string;
+  readonly alert?: string;
+  /** The secret that policy asked for. */
+  readonly missing?: "ecdh" | "mlkem" | "qkd";
+  readonly hint?: string;
+  readonly exitCode: number;
+}
+
 /** An error for programs: its class, stable code and message, and the alert and the missing source where it has them. */
-export function errorRecord(error: unknown): Readonly<Record<string, unknown>> {
+export function errorRecord(error: unknown): ErrorRecord {
   const hint = hintFor(error);
   const code = codeOf(error);
   return {

@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import { UsageError } from "../protocol/errors.ts";
 import { registerConnect } from "./commands/connect.ts";
+import { registerDemo } from "./commands/demo.ts";
 import { registerKme } from "./commands/kme.ts";
 import { registerPki } from "./commands/pki.ts";
 import { registerServe } from "./commands/serve.ts";
@@ -33,6 +34,7 @@ export function program(): Command {
     .configureOutput({ outputError: () => undefined })
     .configureHelp({ showGlobalOptions: true })
     .addHelpText("after", `\n${EXAMPLES}\n\n${EXIT_CODES}`);
+  registerDemo(command);
   registerServe(command);
   registerConnect(command);
   registerKme(command);
