@@ -54,8 +54,7 @@ export class Channel {
     this.role = role;
     this.#config = config;
     this.#engine = engine;
-    const ownLimit = config.settings.recordSizeLimit ?? MAX_PLAINTEXT_BYTES + 1;
-    this.#records = new Records(config.limits, ownLimit, config.padding);
+    this.#records = new Records(config.limits, config.padding);
   }
 
   static client(config: ClientConfig): Channel {
@@ -265,7 +264,10 @@ export class Channel {
         this.#records.useReadKeys(effect.keys);
         return;
       case "limit_records":
-        this.#records.limitRecords(effect.maxContentBytes);
+        this.#records.limitRecords(
+          effect.maxContentBytes,
+          this.#config.settings.recordSizeLimit ?? MAX_PLAINTEXT_BYTES + 1,
+        );
         return;
       case "skip_early_data":
         this.#records.skipEarlyData(effect.until);

@@ -38,7 +38,7 @@ export class Records {
   readonly #joiner = new HandshakeJoiner();
   readonly #limits: RecordLimits;
   readonly #padding: Padding | undefined;
-  readonly #maxInnerBytes: number;
+  #maxInnerBytes = MAX_PLAINTEXT_BYTES + 1;
   #sealer: RecordSealer | undefined;
   #opener: RecordOpener | undefined;
   #out: Uint8Array[] = [];
@@ -51,9 +51,8 @@ export class Records {
   #connected = false;
   #waiting = false;
 
-  constructor(limits: RecordLimits, maxInnerBytes: number, padding?: Padding) {
+  constructor(limits: RecordLimits, padding?: Padding) {
     this.#limits = limits;
-    this.#maxInnerBytes = maxInnerBytes;
     this.#padding = padding;
   }
 
@@ -203,9 +202,10 @@ export class Records {
     this.#sealer = new RecordSealer(keys, this.#padding);
   }
 
-  /** The largest content the peer takes in one record. RFC 8449. */
-  limitRecords(maxContentBytes: number): void {
+  /** Both ends named a limit: the largest content the peer takes, and the largest inner plaintext we take. RFC 8449 §4. */
+  limitRecords(maxContentBytes: number, ownInnerBytes: number): void {
     this.#maxContentBytes = Math.min(maxContentBytes, MAX_PLAINTEXT_BYTES);
+    this.#maxInnerBytes = ownInnerBytes;
   }
 
   /** Records sealed under the present key. */
