@@ -43,7 +43,9 @@ export class TransferError extends QkdTlsError<TransferErrorCode> {
 
   /** True when a new connection may go on where this one stopped. */
   get resumable(): boolean {
-    return this.code === "ERR_TRANSFER_CUT" || this.code === "ERR_TRANSFER_TIMEOUT";
+    // The receiver may not have noticed yet that an earlier connection of ours is gone.
+    const busy = this.report?.files.some((file) => file.error?.code === "ERR_TRANSFER_BUSY") ?? false;
+    return this.code === "ERR_TRANSFER_CUT" || this.code === "ERR_TRANSFER_TIMEOUT" || busy;
   }
 }
 

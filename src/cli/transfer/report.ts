@@ -33,6 +33,8 @@ export interface Progress {
   readonly path: string;
   readonly bytes: number;
   readonly totalBytes: number;
+  /** What of it went over the channel, for the speed. */
+  readonly carriedBytes: number;
   readonly files: number;
   readonly totalFiles: number;
 }
@@ -70,6 +72,7 @@ export class Tally {
       path,
       bytes: this.#bytes,
       totalBytes: this.#total.bytes,
+      carriedBytes: this.#carried,
       files: this.#files.length,
       totalFiles: this.#total.files,
     });

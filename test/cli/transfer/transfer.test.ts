@@ -72,6 +72,7 @@ describe("one file", () => {
       path: "file.bin",
       bytes: 3 * DATA_BYTES,
       totalBytes: 3 * DATA_BYTES,
+      carriedBytes: 3 * DATA_BYTES,
       files: 1,
       totalFiles: 1,
     });
