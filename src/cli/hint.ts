@@ -1,6 +1,6 @@
 /** What to do about an error, by its stable code. */
 import { CommanderError } from "commander";
-import { PeerAlert, UsageError } from "../protocol/errors.ts";
+import { PeerAlert, QkdTlsError, UsageError } from "../protocol/errors.ts";
 import { causesOf, codeOf } from "./cause.ts";
 
 /** One sentence that helps with this error; undefined when there is nothing to add. */
@@ -9,12 +9,11 @@ export function hintFor(error: unknown): string | undefined {
   if (error instanceof PeerAlert) return ALERTS[error.alert] ?? "the peer's own log says why";
   // What a UsageError says is complete, whatever caused it.
   if (error instanceof UsageError) return OPTIONS[error.option ?? ""] ?? CODES[error.code];
-  // The innermost cause that we know something about is the one to mend.
-  for (const each of [...causesOf(error)].reverse()) {
-    const hint = CODES[codeOf(each) ?? ""];
-    if (hint !== undefined) return hint;
-  }
-  return undefined;
+  // The innermost cause that we know something about is the one to mend; our own errors say more than the system's.
+  const causes = [...causesOf(error)].reverse();
+  const hints = (of: readonly unknown[]): string | undefined =>
+    of.map((each) => CODES[codeOf(each) ?? ""]).find((hint) => hint !== undefined);
+  return hints(causes.filter((each) => each instanceof QkdTlsError)) ?? hints(causes);
 }
 
 const CODES: Readonly<Record<string, string>> = {

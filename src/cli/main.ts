@@ -10,3 +10,5 @@ process.on("uncaughtException", (error) => {
 });
 
 process.exitCode = await run(process.argv.slice(2));
+// An input that nobody reads any more would keep the process alive.
+process.stdin.destroy();

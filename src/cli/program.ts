@@ -6,6 +6,8 @@ import { registerConnect } from "./commands/connect.ts";
 import { registerDemo } from "./commands/demo.ts";
 import { registerKme } from "./commands/kme.ts";
 import { registerPki } from "./commands/pki.ts";
+import { registerReceive } from "./commands/receive.ts";
+import { registerSend } from "./commands/send.ts";
 import { registerServe } from "./commands/serve.ts";
 import {
   errorRecord,
@@ -37,6 +39,8 @@ export function program(): Command {
   registerDemo(command);
   registerServe(command);
   registerConnect(command);
+  registerSend(command);
+  registerReceive(command);
   registerKme(command);
   registerPki(command);
   return command;
@@ -67,9 +71,6 @@ export async function run(words: readonly string[]): Promise<number> {
   } catch (error) {
     report(error, words);
     return exitCodeOf(error);
-  } finally {
-    // An input that nobody reads any more would keep the process alive.
-    process.stdin.destroy();
   }
 }
 

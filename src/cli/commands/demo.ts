@@ -56,7 +56,10 @@ async function run(flags: DemoFlags): Promise<void> {
     const aborted = new Promise<never>((_, reject) => {
       stop.signal.addEventListener("abort", () => reject(stop.signal.reason as Error)); // An Interrupted.
     });
-    const { carried, trials } = await Promise.race([perform(stage, path, sizeBytes, say), aborted]);
+    const { carried, trials } = await Promise.race([
+      perform(stage, path ?? sizeBytes, say, stop.signal),
+      aborted,
+    ]);
     const ok = carried.faults.length === 0 && trials.every((trial) => trial.ok);
     if (flags.json === true) process.stdout.write(`${JSON.stringify({ ok, carried, trials })}\n`);
     if (!ok) throw new Reported(ExitCode.failed);
@@ -76,15 +79,16 @@ function regularFile(file: string): string {
   throw badFile("--file", `${file} is not a regular file`);
 }
 
+/** Both acts, with the file at a path or a random one of so many bytes. */
 async function perform(
   stage: Stage,
-  given: string | undefined,
-  sizeBytes: number,
+  given: string | number,
   say: (text: string) => void,
+  signal: AbortSignal,
 ): Promise<{ readonly carried: Carried; readonly trials: readonly Trial[] }> {
   const bed = await stage.prepare();
   say(`1. ${castText(stage, bed)}\n`);
-  const path = given ?? (await stage.randomFile(sizeBytes));
+  const path = typeof given === "string" ? given : await stage.randomFile(given, signal);
   say("2. A file goes from the client to the server, under the policy hybrid\n");
   const bar = progressBar(statSync(path).size);
   const carried = await carry(stage, bed, path, ({ bytes }) => bar.update(bytes, mebibytes(bytes))).finally(

@@ -107,19 +107,22 @@ export interface Trial {
 export async function takeAway(
   stage: Stage,
   bed: Bed,
-  onTrial: (done: number, of: number) => void,
+  onTrial: (done: number) => void,
 ): Promise<readonly Trial[]> {
   const trials: Trial[] = [];
   let kmesRun = true;
+  let done = 0;
   for (const scene of SCENES) {
     if (scene.withoutKmes === true && kmesRun) {
       await stage.kmes.stop();
       kmesRun = false;
     }
-    for (const policy of POLICIES) {
-      trials.push(await attempt(stage, bed, scene, policy));
-      onTrial(trials.length, SCENES.length * POLICIES.length);
-    }
+    const tries = POLICIES.map(async (policy) => {
+      const trial = await attempt(stage, bed, scene, policy);
+      onTrial(++done);
+      return trial;
+    });
+    trials.push(...(await Promise.all(tries)));
   }
   return trials;
 }

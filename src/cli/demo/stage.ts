@@ -45,12 +45,14 @@ export class Stage {
   }
 
   /** Writes a file of random bytes; its path. */
-  async randomFile(sizeBytes: number): Promise<string> {
+  async randomFile(sizeBytes: number, signal: AbortSignal): Promise<string> {
     const path = join(this.directory, "random.bin");
     const file = await open(path, "wx", 0o600);
     try {
-      for (let left = sizeBytes; left > 0; left -= CHUNK_BYTES)
+      for (let left = sizeBytes; left > 0; left -= CHUNK_BYTES) {
+        signal.throwIfAborted();
         await file.write(randomBytes(Math.min(left, CHUNK_BYTES)));
+      }
     } finally {
       await file.close();
     }

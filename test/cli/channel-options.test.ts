@@ -1,0 +1,219 @@
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Command } from "commander";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  addClientOptions,
+  addServerOptions,
+  clientOptions,
+  serverOptions,
+  type ClientFlags,
+  type ServerFlags,
+} from "../../src/cli/channel-options.ts";
+import { makePki } from "../../src/cli/pki-files.ts";
+import type { ConnectOptions, ServerOptions } from "../../src/node/options.ts";
+import { fromHex } from "../../src/protocol/bytes.ts";
+import { UsageError } from "../../src/protocol/errors.ts";
+
+const KEY = "00112233445566778899aabbccddeeff";
+let directory = "";
+const file = (name: string): string => join(directory, name);
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "qkd-tls-"));
+  makePki({ directory });
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+/** What the words on a command line become. */
+function parse(add: (command: Command) => Command, words: readonly string[]): ClientFlags & ServerFlags {
+  const command = add(new Command("test"))
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined });
+  return command.parse(words, { from: "user" }).opts();
+}
+const client = (...words: string[]): ConnectOptions => clientOptions(parse(addClientOptions, words));
+const server = (...words: string[]): ServerOptions => serverOptions(parse(addServerOptions, words));
+const kme = (sae: string): string[] =>
+  [
+    ["--kme", "https://localhost:8443", "--sae", sae, "--ca", file("ca.crt")],
+    ["--kme-cert", file(`${sae}.crt`), "--kme-key", file(`${sae}.key`)],
+  ].flat();
+
+test("nothing said leaves the library's defaults", () => {
+  expect(client()).toEqual({ allowHalfOpen: true });
+  expect(server()).toEqual({ allowHalfOpen: true, keepAlive: true });
+});
+
+test.each<[string[], ConnectOptions]>([
+  [["--policy", "prefer-hybrid"], { policy: "prefer-hybrid" }],
+  [["--production"], { production: true }],
+  [["--dangerously-allow-classical"], { dangerous: { allowClassical: true } }],
+  [["--groups", "x25519mlkem768:P-256,mlkem1024"], { groups: ["X25519MLKEM768", "secp256r1", "MLKEM1024"] }],
+  [
+    ["--suites", "TLS_AES_128_GCM_SHA256:tls_chacha20_poly1305_sha256"],
+    { suites: ["TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256"] },
+  ],
+  [["--alpn", "h2,http/1.1", "--alpn", "x"], { ALPNProtocols: ["h2", "http/1.1", "x"] }],
+  [["--record-size-limit", "512"], { recordSizeLimit: 512 }],
+  [["--padding", "256"], { padding: 256 }],
+  [["--timeout", "2.5"], { handshakeTimeout: 2500 }],
+  [["--keylog", "keys.log"], { keylog: true }],
+])("both sides: %j", (words, expected) => {
+  expect(client(...words)).toMatchObject(expected);
+  expect(server(...words)).toMatchObject(expected);
+});
+
+test("certificates, each with its key", () => {
+  const read = server(
+    "--cert",
+    file("server.crt"),
+    "--key",
+    file("server.key"),
+    "--cert3",
+    file("sae-a.crt"),
+    "--key3",
+    file("sae-a.key"),
+  );
+  expect(read.cert).toEqual([readFileSync(file("server.crt")), readFileSync(file("sae-a.crt"))]);
+  expect(read.key).toEqual([readFileSync(file("server.key")), readFileSync(file("sae-a.key"))]);
+});
+
+test("what only one side has", () => {
+  expect(client("--servername", "a.example", "--insecure")).toMatchObject({
+    servername: "a.example",
+    rejectUnauthorized: false,
+  });
+  expect(server("--request-cert")).toMatchObject({ requestCert: true, rejectUnauthorized: false });
+  expect(server("--require-cert", "--ca", file("ca.crt"))).toMatchObject({
+    requestCert: true,
+    rejectUnauthorized: true,
+  });
+  expect(server("--tickets", "0")).toMatchObject({ tickets: 0 });
+});
+
+describe("pre-shared keys", () => {
+  test("as they are, with their hash", () => {
+    expect(client("--psk", `me:${KEY}`, "--psk", `a:b:${KEY}${KEY}`, "--psk-hash", "sha384").psk).toEqual([
+      { identity: "me", key: fromHex(KEY), hash: "sha384" },
+      { identity: "a:b", key: fromHex(KEY + KEY), hash: "sha384" },
+    ]);
+  });
+
+  test("imported, with and without a context", () => {
+    expect(client("--psk", `me:${KEY}`, "--psk-import").psk).toEqual([
+      { identity: "me", key: fromHex(KEY), importContext: new Uint8Array(0) },
+    ]);
+    expect(client("--psk", `me:${KEY}`, "--psk-context", "ab").psk).toEqual([
+      { identity: "me", key: fromHex(KEY), importContext: Uint8Array.of(0x61, 0x62) },
+    ]);
+  });
+
+  test("from a file that is ours alone", () => {
+    const path = file("keys.txt");
+    writeFileSync(path, `# one a line\nme:${KEY}\n`, { mode: 0o600 });
+    expect(server("--psk-file", path, "--psk-ke")).toMatchObject({
+      psk: [{ identity: "me", key: fromHex(KEY) }],
+      pskKe: true,
+    });
+    if (process.platform === "win32") return;
+    chmodSync(path, 0o644);
+    expect(() => server("--psk-file", path)).toThrow(expect.objectContaining({ code: "ERR_FILE_UNSAFE" }));
+  });
+});
+
+describe("QKD", () => {
+  test("a client's source, its peer and how keys are announced", () => {
+    const { qkd } = client(...kme("sae-a"), "--peer-sae", "sae-b", "--qkd-raw", "--qkd-authenticates");
+    expect(qkd).toMatchObject({ peer: "sae-b", form: "raw", authenticates: true });
+    expect(qkd?.source).toMatchObject({ kind: "etsi-qkd-014", sae: "sae-a" });
+    qkd?.source.close();
+  });
+
+  test("a server's source and whom it allows", () => {
+    const { qkd } = server(...kme("sae-b"), "--peer-sae", "sae-a", "--peer-sae", "sae-c");
+    expect(qkd).toMatchObject({ allow: ["sae-a", "sae-c"] });
+    expect(qkd?.source.sae).toBe("sae-b");
+    qkd?.source.close();
+  });
+
+  test("the identity for the KME is our own unless another is given", () => {
+    const own = ["--ca", file("ca.crt"), "--cert", file("sae-a.crt"), "--key", file("sae-a.key")];
+    const { qkd } = client("--kme", "https://localhost:1", "--sae", "sae-a", "--peer-sae", "sae-b", ...own);
+    expect(qkd?.source.sae).toBe("sae-a");
+    qkd?.source.close();
+  });
+});
+
+describe("what is wrong is refused by name, and no key is repeated", () => {
+  const cases: [string, string[], RegExp][] = [
+    ["policy", ["--policy", "none"], /^--policy: "none" is none of hybrid, prefer-hybrid, pqc, qkd$/],
+    ["group", ["--groups", "x25519:kyber"], /^--groups: "kyber" is none of /],
+    ["no group", ["--groups", ""], /^--groups: "" is none of /],
+    ["group twice", ["--groups", "x25519:X25519"], /^--groups: names something twice$/],
+    ["suite", ["--suites", "RC4"], /^--suites: "RC4" is none of /],
+    ["protocol", ["--alpn", "h2,,x"], /^--alpn: /],
+    ["protocol's length", ["--alpn", "x".repeat(256)], /^--alpn: /],
+    ["record size", ["--record-size-limit", "63"], /^--record-size-limit: .* from 64 to 16385$/],
+    ["padding", ["--padding", "many"], /^--padding: /],
+    ["timeout", ["--timeout", "0"], /^--timeout: /],
+    ["certificate without key", ["--cert2", "x"], /^--key2 is missing: /],
+    ["key without certificate", ["--key", "x"], /^--cert is missing: /],
+    ["file", ["--ca", "/nonexistent/ca.crt"], /^--ca: .* does not exist$/],
+    ["psk without colon", ["--psk", KEY], /^--psk: value 1 is not identity:hex$/],
+    ["psk without identity", ["--psk", `:${KEY}`], /^--psk: value 1 is not identity:hex$/],
+    ["psk not hex", ["--psk", "me:not-a-secret"], /^--psk: the key of "me" is not hexadecimal$/],
+    ["psk short", ["--psk", "me:0011223344"], /^--psk: the key of "me" has 5 bytes; 16 are the least/],
+    [
+      "psk twice",
+      ["--psk", `me:${KEY}`, "--psk", `me:${KEY}00`],
+      /^--psk: the identity "me" stands for two keys$/,
+    ],
+    [
+      "psk hash",
+      ["--psk", `me:${KEY}`, "--psk-hash", "md5"],
+      /^--psk-hash: "md5" is none of sha256, sha384$/,
+    ],
+    ["hash of nothing", ["--psk-hash", "sha384"], /^--psk is missing: --psk-hash needs/],
+    ["context of nothing", ["--psk-context", "x"], /^--psk is missing: --psk-context needs/],
+    ["psk_ke of nothing", ["--psk-ke"], /^--psk is missing: --psk-ke needs/],
+    ["psk file", ["--psk-file", "/nonexistent/keys"], /\/nonexistent\/keys cannot be opened/],
+    ["sae without kme", ["--sae", "x"], /^--kme is missing: --sae needs a KME$/],
+    ["kme without sae", ["--kme", "https://localhost:1"], /^--sae is missing: /],
+    ["kme in the clear", ["--kme", "http://localhost:1", "--sae", "x"], /^--kme: .* is not https:/],
+    ["kme nonsense", ["--kme", "localhost", "--sae", "x"], /^--kme: "localhost" is not https:/],
+    ["kme without ca", ["--kme", "https://localhost:1", "--sae", "x"], /^--kme-ca is missing: /],
+  ];
+  test.each(cases)("%s", (_, words, message) => {
+    for (const side of [client, server]) {
+      const error = caught(() => side(...words));
+      expect(error).toBeInstanceOf(UsageError);
+      expect(error.message).toMatch(message);
+      expect(error.message).not.toMatch(/00112233|not-a-secret/);
+    }
+  });
+
+  test("of one side", () => {
+    const own = kme("sae-a");
+    expect(caught(() => client(...own)).message).toMatch(/^--peer-sae is missing: /);
+    expect(caught(() => client(...own, "--peer-sae", "a", "--peer-sae", "b")).message).toBe(
+      "--peer-sae: a client has one peer",
+    );
+    expect(caught(() => client(...own, "--peer-sae", "a", "--qkd-reserve", "0")).message).toMatch(
+      /^--qkd-reserve: /,
+    );
+    expect(caught(() => client("--servername", "a b")).message).toMatch(/^--servername: /);
+    expect(caught(() => server("--require-cert")).message).toMatch(/^--ca is missing: /);
+    expect(caught(() => server("--tickets", "17")).message).toMatch(/^--tickets: /);
+  });
+});
+
+function caught(action: () => unknown): Error {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof Error) return error;
+  }
+  throw new Error("nothing was thrown");
+}
