@@ -60,7 +60,7 @@ export interface PskOption {
 export type PolicyOption = PolicyName | Partial<Record<"ecdh" | "mlkem" | "qkd", Standing>>;
 
 /** How a QKD key is announced and what it may prove. */
-export interface QkdIdentityOptions {
+interface QkdIdentityOptions {
   /** Our own SAE ID. */
   readonly sae: string;
   /** `raw` is for peers without RFC 9258; default `imported`. */
@@ -283,7 +283,7 @@ function sharedSettings(options: SharedOptions, hasSource: boolean): Settings {
 const certificates = new CertificateCache();
 
 /** The policy in force: a source given without a word means that it is required, for silent downgrade is the fear. */
-export function policyOf(options: SharedOptions, hasSource: boolean): Policy {
+function policyOf(options: SharedOptions, hasSource: boolean): Policy {
   const wanted = options.policy ?? (hasSource ? "hybrid" : "pqc");
   if (typeof wanted === "string" && !Object.hasOwn(PRESETS, wanted)) {
     throw new UsageError(

@@ -8,7 +8,7 @@ const NAME_BYTES = 16;
 const NONCE_BYTES = 12;
 const KEY_BYTES = 32;
 /** Bytes of one exported set of ticket keys, for servers that share them. */
-export const TICKET_KEYS_BYTES = NAME_BYTES + KEY_BYTES;
+const TICKET_KEYS_BYTES = NAME_BYTES + KEY_BYTES;
 
 interface TicketKey {
   readonly name: Uint8Array;

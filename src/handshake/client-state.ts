@@ -76,7 +76,7 @@ export type ClientState =
   | { readonly at: "CONNECTED"; readonly connected: ConnectedClient };
 
 /** What a connected client still needs. */
-export interface ConnectedClient {
+interface ConnectedClient {
   readonly suite: Suite;
   readonly hash: HashAlgorithm;
   readonly secrets: ConnectionSecrets;

@@ -115,7 +115,7 @@ export type ServerState =
   | { readonly at: "CONNECTED"; readonly connected: ConnectedServer };
 
 /** What a connected server still needs. */
-export interface ConnectedServer {
+interface ConnectedServer {
   readonly suite: Suite;
   readonly hash: HashAlgorithm;
   readonly secrets: ConnectionSecrets;

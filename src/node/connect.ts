@@ -7,7 +7,7 @@ import { UsageError } from "../protocol/errors.ts";
 import { callbackPsk, contextFor, listOf, SecureContext } from "./context.ts";
 import { host } from "./host.ts";
 import { checkOptionNames, CLIENT_OPTIONS, NET_OPTIONS } from "./option-names.ts";
-import { isNetSocket, type ConnectOptions } from "./options.ts";
+import type { ConnectOptions } from "./options.ts";
 import { QkdTlsSocket } from "./socket.ts";
 
 export const HANDSHAKE_TIMEOUT_MS = 30_000;
@@ -193,6 +193,6 @@ function begin(socket: QkdTlsSocket, transport: Duplex, signal: AbortSignal | un
     socket.emit("ready");
     socket.startHandshake();
   };
-  if (isNetSocket(transport) && transport.connecting) transport.once("connect", start);
+  if ("connecting" in transport && transport.connecting === true) transport.once("connect", start);
   else process.nextTick(start);
 }

@@ -104,7 +104,7 @@ const sharedCertificates = new CertificateCache();
 const sharedPaths = new VerifiedPathCache();
 
 /** The provider that every context uses unless it is given another. */
-export function defaultProvider(): CryptoProvider {
+function defaultProvider(): CryptoProvider {
   const made = provider ?? nodeProvider();
   provider = made;
   return made;

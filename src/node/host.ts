@@ -1,7 +1,7 @@
 /** Answers the channel's questions for one connection: keys, trust, certificates, sessions, signatures. */
 import { X509Certificate } from "node:crypto";
 import type { Duplex } from "node:stream";
-import { checkServerIdentity as checkTlsIdentity, type PeerCertificate } from "node:tls";
+import type { PeerCertificate } from "node:tls";
 import { KeySourceError, TrustError, UsageError } from "../protocol/errors.ts";
 import { fromUtf8 } from "../protocol/bytes.ts";
 import type { Credential, DeliveredKey, Question, Verdict } from "../handshake/question.ts";
@@ -103,9 +103,6 @@ function checkByCaller(
 export function legacyCertificate(der: Uint8Array): PeerCertificate {
   return new X509Certificate(der).toLegacyObject();
 }
-
-/** As in node:tls, for callers who wrap it. */
-export const checkServerIdentity = checkTlsIdentity;
 
 // One guard for each source, so that a breaker outlives the connection that opened it.
 const drawers = new WeakMap<KeySource, Drawer>();

@@ -245,6 +245,7 @@ export class SecureStream extends Duplex {
     this.#outgoing.flush();
     const transport = this.transport;
     if (this.channel.state === "failed" && !transport.destroyed && !this.#transportEnded) linger(transport);
+    else if (error === null && this.channel.readEnded && transport.writableEnded) finish(transport);
     else if (error !== null || !transport.writableEnded || this.#transportEnded) transport.destroy();
     else linger(transport);
     done(error);
@@ -282,6 +283,13 @@ const asBuffer = ({ buffer, byteOffset, length }: Uint8Array): Buffer =>
   Buffer.from(buffer, byteOffset, length);
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
+
+/** Both sides have said close_notify: nothing is left to wait for but our own bytes. */
+function finish(transport: Duplex): void {
+  transport.on("error", () => undefined);
+  if (transport.writableFinished) transport.destroy();
+  else transport.once("finish", () => transport.destroy());
+}
 
 /** Ends a transport and drops what still comes, so that the peer reads our last words before the reset. */
 function linger(transport: Duplex): void {

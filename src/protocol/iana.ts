@@ -94,9 +94,6 @@ export type SignatureSchemeName = keyof typeof SignatureScheme;
 /** RFC 9846 §4.3.9. */
 export const PskKeyExchangeMode = { psk_ke: 0, psk_dhe_ke: 1 } as const;
 
-/** RFC 7250, RFC 9846 §4.5.1. */
-export const CertificateType = { X509: 0, RawPublicKey: 2 } as const;
-
 /** RFC 9258 §3.1: the KDF an imported PSK is meant for. */
 export const TargetKdf = { HKDF_SHA256: 0x0001, HKDF_SHA384: 0x0002 } as const;
 
@@ -108,9 +105,4 @@ export const TLS13 = 0x0304;
 export function nameOf(registry: Readonly<Record<string, number>>, code: number): string {
   for (const [name, value] of Object.entries(registry)) if (value === code) return name;
   return `0x${code.toString(16).padStart(4, "0")}`;
-}
-
-/** GREASE values for 16-bit registries, which a peer may offer and nobody may choose. RFC 8701 §2. */
-export function isGrease(code: number): boolean {
-  return (code & 0x0f0f) === 0x0a0a && code >> 8 === (code & 0xff);
 }

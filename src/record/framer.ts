@@ -9,7 +9,7 @@ import { ContentType } from "../protocol/iana.ts";
 export const HEADER_BYTES = 5;
 /** RFC 9846 §5.1 and §5.2. */
 export const MAX_PLAINTEXT_BYTES = 2 ** 14;
-export const MAX_CIPHERTEXT_BYTES = 2 ** 14 + 256;
+const MAX_CIPHERTEXT_BYTES = 2 ** 14 + 256;
 
 /** One record as it arrived; both views are valid only until the next call. */
 export interface RawRecord {

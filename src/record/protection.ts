@@ -4,7 +4,7 @@ import { ContentType } from "../protocol/iana.ts";
 import type { AeadKey } from "../crypto/provider.ts";
 import { HEADER_BYTES, MAX_PLAINTEXT_BYTES, type RawRecord } from "./framer.ts";
 
-export const TAG_BYTES = 16;
+const TAG_BYTES = 16;
 
 /** How long the inner plaintext of a record becomes. Given its content length, returns the padded length. */
 export type Padding = (contentBytes: number) => number;

@@ -65,8 +65,8 @@ export const vector = <T>(
 });
 
 /** `struct { … }`: fields in wire order. */
+// oxlint-disable-next-line typescript/no-explicit-any -- a codec is invariant; the mapped type restores each field's own
 export function struct<F extends Record<string, Codec<any>>>(
-  // oxlint-disable-line typescript/no-explicit-any -- a codec is invariant; the mapped type below restores each field's own type
   fields: F,
 ): Codec<{ readonly [K in keyof F]: Of<F[K]> }> {
   const order = Object.entries(fields);

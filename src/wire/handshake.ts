@@ -32,7 +32,7 @@ export const CertificateRequest = struct({
 export type CertificateRequest = Of<typeof CertificateRequest>;
 
 /** RFC 9846 §4.5.1. */
-export const CertificateEntry = struct({
+const CertificateEntry = struct({
   cert_data: opaque(3, 1),
   extensions: extensions({ status_request: rest }),
 });

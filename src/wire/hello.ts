@@ -16,7 +16,7 @@ import {
 import { extensions } from "./extensions.ts";
 
 /** RFC 9846 §4.3.8. */
-export const KeyShareEntry = struct({
+const KeyShareEntry = struct({
   group: u16,
   key_exchange: opaque(2, 1),
 });
@@ -26,7 +26,7 @@ export type KeyShareEntry = Of<typeof KeyShareEntry>;
 const ServerName = struct({ name_type: u8, host_name: opaque(2, 1) });
 
 /** RFC 9846 §4.3.11. */
-export const PskIdentity = struct({ identity: opaque(2, 1), obfuscated_ticket_age: u32 });
+const PskIdentity = struct({ identity: opaque(2, 1), obfuscated_ticket_age: u32 });
 export const OfferedPsks = struct({
   identities: vector(2, PskIdentity, 7),
   binders: vector(2, opaque(1, 32, 255), 33),

@@ -147,7 +147,10 @@ export class Pair {
         return this.keys.a.drawNow(question.peer);
       case "redeem_qkd_key":
         return this.keys.b.redeemNow(question.initiator, question.keyId);
-      default:
+      case "choose_identity":
+      case "find_psk":
+      case "load_ticket":
+      case "sign":
         return undefined;
     }
   }
