@@ -1,23 +1,12 @@
-import type { AddressInfo, Socket } from "node:net";
-import { once } from "node:events";
 import { type Command, Option } from "commander";
-import { createServer, type QkdTlsServer } from "../../node/server.ts";
 import type { QkdTlsSocket } from "../../node/socket.ts";
-import {
-  addServerOptions,
-  formatEndpoint,
-  parseEndpoint,
-  serverOptions,
-  type ServerFlags,
-} from "../channel-options.ts";
-import { evidenceLine, evidenceTable } from "../evidence.ts";
-import { hintFor } from "../hint.ts";
+import { addServerOptions, parseEndpoint, type ServerFlags } from "../channel-options.ts";
 import { interruption } from "../interrupt.ts";
-import { keyLogFile } from "../keylog.ts";
-import { errorRecord, messageOf, say } from "../output.ts";
-import { terminal } from "../serve/terminal.ts";
+import { listen } from "../listen.ts";
+import { exitCodeOf, Reported, say } from "../output.ts";
 import { echo } from "../serve/echo.ts";
 import { exec } from "../serve/exec.ts";
+import { terminal } from "../serve/terminal.ts";
 import { www } from "../serve/www.ts";
 import { needed, wholeNumber } from "../value.ts";
 
@@ -76,34 +65,38 @@ const EXAMPLES = `Examples:
       --kme https://localhost:8444 --sae sae-b --kme-cert certs/sae-b.crt --kme-key certs/sae-b.key --exec 'sort -u'`;
 
 async function run(flags: ServeFlags): Promise<void> {
-  if (flags.listen === undefined)
+  if (flags.listen === undefined) {
     throw needed("--listen", "where shall the server listen? --listen localhost:4433");
+  }
   const endpoint = parseEndpoint(flags.listen, "--listen");
-  const options = serverOptions(flags);
-  const server = createServer(options);
-  server.maxConnections =
-    flags.maxConnections === undefined
-      ? MAX_CONNECTIONS
-      : wholeNumber(flags.maxConnections, "--max-connections", 1, 65_535);
-  const keyLog = flags.keylog === undefined ? undefined : keyLogFile(flags.keylog);
-  keyLog?.watch(server);
+  const maxConnections = wholeNumber(
+    flags.maxConnections ?? `${MAX_CONNECTIONS}`,
+    "--max-connections",
+    1,
+    65_535,
+  );
+  const mode = modeOf(flags);
   const stop = interruption();
-  const connections = new Connections(server, modeOf(flags), flags);
+  const first = outcome();
   try {
-    server.listen(endpoint);
-    await once(server, "listening", { signal: stop.signal });
-    const { address, port } = server.address() as AddressInfo; // A server on a port has such an address.
-    say(
-      flags.json === true,
-      { event: "listening", host: address, port },
-      `listening on ${formatEndpoint(address, port)}`,
-    );
-    await Promise.race([interrupted(stop.signal), ...(flags.once === true ? [connections.first] : [])]);
+    await listen({
+      endpoint,
+      flags,
+      signal: stop.signal,
+      tell: (event, text) => say(flags.json === true, event, text),
+      maxConnections,
+      async serve(socket) {
+        mode(socket);
+        await closed(socket).then(first.resolve, (error: Error) => {
+          first.reject(error);
+          throw error;
+        });
+      },
+      refused: first.reject,
+      ...(flags.once === true ? { until: first.promise } : {}),
+    });
   } finally {
     stop.release();
-    await connections.end();
-    keyLog?.close();
-    options.qkd?.source.close();
   }
 }
 
@@ -114,91 +107,29 @@ function modeOf(flags: ServeFlags): Mode {
   return terminal();
 }
 
-function interrupted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const stop = (): void => reject(signal.reason as Error); // `interruption` aborts with an Interrupted.
-    if (signal.aborted) stop();
-    else signal.addEventListener("abort", stop, { once: true });
+/** Settled by the first connection; its failure has been told by then. */
+function outcome(): {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+} {
+  let settle: { resolve(): void; reject(reason: Reported): void } | undefined;
+  const promise = new Promise<void>((resolve, reject) => {
+    settle = { resolve, reject };
   });
+  // Without --once nobody waits for it.
+  promise.catch(() => undefined);
+  return {
+    promise,
+    resolve: () => settle?.resolve(),
+    reject: (error) => settle?.reject(new Reported(exitCodeOf(error))),
+  };
 }
 
-/** How long connections may take to end when the server stops. */
-const GRACE_MS = 500;
-
-/** The connections of a server: told about, served, and ended with it. */
-class Connections {
-  readonly #server: QkdTlsServer;
-  readonly #flags: ServeFlags;
-  readonly #transports = new Set<Socket>();
-  readonly #sockets = new Set<QkdTlsSocket>();
-  /** Settled by the outcome of the first connection. */
-  readonly first: Promise<void>;
-
-  constructor(server: QkdTlsServer, mode: Mode, flags: ServeFlags) {
-    this.#server = server;
-    this.#flags = flags;
-    server.on("connection", (transport: Socket) => {
-      // The address is read once while it is there; a socket forgets it when it is destroyed.
-      if (transport.remoteAddress === undefined) transport.destroy();
-      this.#transports.add(transport);
-      transport.once("close", () => this.#transports.delete(transport));
-    });
-    this.first = new Promise((resolve, reject) => {
-      server.on("tlsClientError", (error: Error, socket: QkdTlsSocket) => {
-        this.#failed("refused", socket, error);
-        reject(error);
-      });
-      server.on("secureConnection", (socket: QkdTlsSocket) => {
-        let failure: Error | undefined;
-        socket.on("error", (error) => {
-          failure = error;
-          this.#failed("failed", socket, error);
-        });
-        socket.once("close", () => {
-          this.#sockets.delete(socket);
-          if (failure === undefined) resolve();
-          else reject(failure);
-        });
-        this.#sockets.add(socket);
-        this.#connected(socket);
-        mode(socket);
-      });
-    });
-    // Without --once nobody waits for it.
-    this.first.catch(() => undefined);
-  }
-
-  #connected(socket: QkdTlsSocket): void {
-    const { security, remoteAddress, remotePort } = socket;
-    if (security === undefined) return;
-    const { json = false, verbose = false } = this.#flags;
-    const from = formatEndpoint(remoteAddress, remotePort);
-    const text = verbose
-      ? `${from} connected\n${evidenceTable(security)}`
-      : `${from} ${evidenceLine(security)}`;
-    say(json, { event: "connection", remote: remoteAddress, port: remotePort, security }, text);
-  }
-
-  #failed(event: "refused" | "failed", { remoteAddress, remotePort }: QkdTlsSocket, error: Error): void {
-    const hint = hintFor(error);
-    const text = `${formatEndpoint(remoteAddress, remotePort)} ${event}: ${messageOf(error)}${hint === undefined ? "" : ` (${hint})`}`;
-    say(
-      this.#flags.json === true,
-      { event, remote: remoteAddress, port: remotePort, ...errorRecord(error) },
-      text,
-    );
-  }
-
-  /** Ends all connections, those that do not end in time by force. */
-  async end(): Promise<void> {
-    if (this.#server.listening) this.#server.close();
-    for (const socket of this.#sockets) socket.end();
-    const timer = setTimeout(() => {
-      for (const transport of this.#transports) transport.destroy();
-    }, GRACE_MS);
-    await Promise.all(
-      [...this.#transports].map((transport) => once(transport, "close").catch(() => undefined)),
-    );
-    clearTimeout(timer);
-  }
+/** Fulfilled when the connection has ended, rejected when it failed. */
+function closed(socket: QkdTlsSocket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once("error", reject);
+    socket.once("close", () => resolve());
+  });
 }
