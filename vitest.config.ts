@@ -1,8 +1,8 @@
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
-  resolve: { conditions: ["development", "node"] },
-  ssr: { resolve: { conditions: ["development", "node"] } },
+  resolve: { conditions: ["qkd-tls-source", "node"] },
+  ssr: { resolve: { conditions: ["qkd-tls-source", "node"] } },
   test: {
     include: ["test/**/*.test.ts"],
     pool: "forks",

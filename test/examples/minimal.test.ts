@@ -16,7 +16,7 @@ afterAll(() => {
 
 /** An example in a process of its own, against the sources. */
 function run(file: string, ...args: string[]) {
-  const flags = ["--conditions=development", "--import", "tsx", `examples/minimal/${file}.ts`];
+  const flags = ["--conditions=qkd-tls-source", "--import", "tsx", `examples/minimal/${file}.ts`];
   const child = spawn(process.execPath, [...flags, ...args, certs], { stdio: ["ignore", "pipe", "inherit"] });
   running.push(child);
   return { child, lines: createInterface({ input: child.stdout }) };
