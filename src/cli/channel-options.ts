@@ -66,11 +66,14 @@ const PSK_HASHES = ["sha256", "sha384"] as const;
 
 /** Adds the options of a client's channel to a command. */
 export function addClientOptions(command: Command): Command {
-  addIdentity(command)
-    .option("--servername <name>", "the name that the server's certificate must carry (default: the host)")
-    .option("--insecure", "go on with a server that cannot be verified; the evidence says so");
+  addIdentity(command);
   addShared(command, "the SAE at the other end");
-  return command.option("--qkd-reserve <n>", "draw this many keys ahead");
+  return addClientOnly(command);
+}
+
+/** Adds the options of both sides to a command that may be either. */
+export function addEitherOptions(command: Command): Command {
+  return addClientOnly(addServerOptions(command));
 }
 
 /** Adds the options of a server's channel to a command. */
@@ -121,6 +124,13 @@ export function serverOptions(flags: ServerFlags): ServerOptions {
     allowHalfOpen: true,
     keepAlive: true,
   };
+}
+
+function addClientOnly(command: Command): Command {
+  return command
+    .option("--servername <name>", "the name that the server's certificate must carry (default: the host)")
+    .option("--insecure", "go on with a server that cannot be verified; the evidence says so")
+    .option("--qkd-reserve <n>", "draw this many keys ahead, as a client");
 }
 
 function addIdentity(command: Command): Command {

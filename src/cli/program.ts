@@ -2,6 +2,7 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import { UsageError } from "../protocol/errors.ts";
+import { registerChat } from "./commands/chat.ts";
 import { registerConnect } from "./commands/connect.ts";
 import { registerDemo } from "./commands/demo.ts";
 import { registerKme } from "./commands/kme.ts";
@@ -41,6 +42,7 @@ export function program(): Command {
   registerConnect(command);
   registerSend(command);
   registerReceive(command);
+  registerChat(command);
   registerKme(command);
   registerPki(command);
   return command;

@@ -13,6 +13,7 @@ import { byteCount, needed, seconds, wholeNumber } from "../value.ts";
 
 interface ReceiveFlags extends ServerFlags {
   readonly listen?: string;
+  readonly websocket?: string;
   readonly once?: boolean;
   readonly overwrite?: boolean;
   readonly maxSize?: string;
@@ -74,6 +75,7 @@ async function run(directory: string, flags: ReceiveFlags): Promise<void> {
   try {
     await listen({
       endpoint,
+      websocket: flags.websocket === undefined ? undefined : parseEndpoint(flags.websocket, "--websocket"),
       flags,
       maxConnections,
       tell,

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Command } from "commander";
-import { connect } from "../../node/connect.ts";
 import type { ConnectOptions } from "../../node/options.ts";
 import type { QkdTlsSocket } from "../../node/socket.ts";
 import type { SecurityRecord } from "../../observe/evidence.ts";
 import { codeOf } from "../cause.ts";
-import { addClientOptions, type ClientFlags, clientOptions, parseEndpoint } from "../channel-options.ts";
+import { addClientOptions, type ClientFlags, clientOptions } from "../channel-options.ts";
+import { dial, parseTarget, type Target } from "../dial.ts";
 import { evidenceLine, evidenceTable } from "../evidence.ts";
 import { interruption } from "../interrupt.ts";
 import { keyLogFile } from "../keylog.ts";
@@ -35,7 +35,7 @@ export function registerSend(program: Command): void {
         "Symbolic links are not followed.",
     )
     .argument("<path>", "the file or directory")
-    .argument("<host:port>", "the receiver, as in localhost:4433 or [::1]:4433")
+    .argument("<host:port>", "the receiver, as in localhost:4433 or ws://localhost:4434")
     .option("--retry <n>", "after a cut connect again and go on, up to this many times (default: 0)")
     .option("--idle-timeout <seconds>", "give up when nothing moves for so long (default: 60)");
   addClientOptions(command)
@@ -52,7 +52,7 @@ const EXAMPLES = `Examples:
       --kme-cert certs/sae-a.crt --kme-key certs/sae-a.key`;
 
 async function run(path: string, address: string, flags: SendFlags): Promise<void> {
-  const endpoint = parseEndpoint(address, "host:port", false);
+  const target = parseTarget(address);
   const retries = wholeNumber(flags.retry ?? "0", "--retry", 0, 10_000);
   const idleTimeoutMs = seconds(flags.idleTimeout ?? "60", "--idle-timeout");
   const options = clientOptions(flags);
@@ -60,7 +60,7 @@ async function run(path: string, address: string, flags: SendFlags): Promise<voi
   const stop = interruption();
   const bars = new ProgressBars();
   const tell = eventOf(flags.json === true, bars);
-  const sending = new Sending({ ...options, ...endpoint, signal: stop.signal }, path, idleTimeoutMs, bars);
+  const sending = new Sending(target, { ...options, signal: stop.signal }, path, idleTimeoutMs, bars);
   sending.onSocket = (socket) => keyLog?.watch(socket);
   sending.onSecure = (security) => tellConnected(security, flags, tell);
   try {
@@ -130,6 +130,7 @@ const mayRetry = (error: unknown): boolean =>
 
 /** What is to be sent and where to; each attempt is a connection of its own. */
 class Sending {
+  readonly #target: Target;
   readonly #options: ConnectOptions;
   readonly #path: string;
   readonly #idleTimeoutMs: number;
@@ -139,7 +140,14 @@ class Sending {
   /** What protected the last connection. */
   security: SecurityRecord | undefined;
 
-  constructor(options: ConnectOptions, path: string, idleTimeoutMs: number, bars: ProgressBars) {
+  constructor(
+    target: Target,
+    options: ConnectOptions,
+    path: string,
+    idleTimeoutMs: number,
+    bars: ProgressBars,
+  ) {
+    this.#target = target;
     this.#options = options;
     this.#path = path;
     this.#idleTimeoutMs = idleTimeoutMs;
@@ -147,9 +155,7 @@ class Sending {
   }
 
   async attempt(): Promise<Report> {
-    const socket = connect(this.#options);
-    this.onSocket(socket);
-    await secured(socket);
+    const socket = await dial(this.#target, this.#options, this.onSocket);
     this.security = socket.security;
     if (this.security !== undefined) this.onSecure(this.security);
     const bar = this.#bars.start("");
@@ -163,19 +169,4 @@ class Sending {
       bar.end();
     }
   }
-}
-
-/** Fulfilled when the channel stands. */
-function secured(socket: QkdTlsSocket): Promise<void> {
-  return new Promise((resolve, reject) => {
-    socket.once("secureConnect", resolve);
-    socket.on("error", reject);
-    socket.once("close", () =>
-      reject(
-        Object.assign(new Error("the connection was closed before the channel stood"), {
-          code: "ECONNRESET",
-        }),
-      ),
-    );
-  });
 }
