@@ -37,7 +37,7 @@ async function plainServer(serve: (socket: Socket) => void): Promise<{ address: 
   return { address: `127.0.0.1:${(server.address() as AddressInfo).port}`, close };
 }
 
-test("a server that says nothing is given up after --timeout, one that is too slow after --max-time", async () => {
+test.concurrent("a server that says nothing is given up after --timeout, one that is too slow after --max-time", async () => {
   const silent = await plainServer((socket) => socket.resume());
   const results = await Promise.all([
     qkdTls(["connect", silent.address, "--timeout", "0.2"]),
@@ -50,7 +50,7 @@ test("a server that says nothing is given up after --timeout, one that is too sl
   expect(results[1]?.stderr).toBe("qkd-tls: not done after 0.2 s\nhint: --max-time ended it\n");
 });
 
-test("a server that speaks something else broke the protocol", async () => {
+test.concurrent("a server that speaks something else broke the protocol", async () => {
   const other = await plainServer((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
   const { code, stderr } = await qkdTls(["connect", other.address]);
   other.close();
@@ -58,7 +58,7 @@ test("a server that speaks something else broke the protocol", async () => {
   expect(code).toBe(5);
 });
 
-test("who the server is decides: an unknown CA, another name, --servername and --insecure", async () => {
+test.concurrent("who the server is decides: an unknown CA, another name, --servername and --insecure", async () => {
   const named = createServer(
     { cert: readFileSync(file("server.crt")), key: readFileSync(file("server.key")) },
     (socket) => socket.end("welcome"),
@@ -96,7 +96,7 @@ test("who the server is decides: an unknown CA, another name, --servername and -
   });
 });
 
-test("a connection that is cut is told from one that ended", async () => {
+test.concurrent("a connection that is cut is told from one that ended", async () => {
   const server = createServer(
     { cert: readFileSync(file("server.crt")), key: readFileSync(file("server.key")) },
     (socket) => {

@@ -126,7 +126,7 @@ describe("--echo with QKD", () => {
   });
 });
 
-test("--www answers any HTTP/1.x request with the evidence and ends cleanly; --resume saves the handshake", async () => {
+test.concurrent("--www answers any HTTP/1.x request with the evidence and ends cleanly; --resume saves the handshake", async () => {
   const server = new Command([...listen, ...identity(), "--www"]);
   const address = await server.address();
   const session = file("session");
@@ -172,7 +172,7 @@ async function requests(address: string, texts: readonly string[]): Promise<stri
   return Promise.all(answers);
 }
 
-test("--exec runs a command for each connection; a pre-shared key needs no certificate", async () => {
+test.concurrent("--exec runs a command for each connection; a pre-shared key needs no certificate", async () => {
   const server = new Command([...listen, "--psk", `me:${KEY}`, "--exec", "tr a-z A-Z; echo $QKD_TLS_REMOTE"]);
   const address = await server.address();
   const good = await qkdTls(["connect", address, "--psk", `me:${KEY}`], "hello ");
@@ -185,7 +185,7 @@ test("--exec runs a command for each connection; a pre-shared key needs no certi
   expect(said + good.stderr + wrong.stderr).not.toContain(KEY);
 });
 
-test("without a mode, two terminals talk; each half closes on its own; --once ends the server", async () => {
+test.concurrent("without a mode, two terminals talk; each half closes on its own; --once ends the server", async () => {
   const server = new Command([...listen, ...identity(), "--once"], "from the server\n");
   const client = await qkdTls(["connect", await server.address(), ...ca()], "from the client\n");
   expect(client).toMatchObject({ code: 0, stdout: "from the server\n" });
