@@ -162,7 +162,6 @@ class Visitor {
     const late = new ChatError("ERR_CHAT_REFUSED", "nobody said a name in time");
     this.#timer = setTimeout(() => this.#expel(late), limits.joinTimeoutMs);
     socket.on("data", (chunk: Uint8Array) => this.#guard(() => this.#take(chunk)));
-    socket.on("drain", () => this.#caughtUp());
     socket.on("end", () => this.#ended());
     // A broken connection is a way to leave.
     socket.on("error", () => this.#over());
@@ -187,7 +186,7 @@ class Visitor {
       }
       return;
     }
-    socket.write(encodeLine(line));
+    socket.write(encodeLine(line), () => this.#caughtUp());
   }
 
   /** Says a last line and ends the connection. */
@@ -237,7 +236,7 @@ class Visitor {
   }
 
   #caughtUp(): void {
-    if (this.#missed === 0) return;
+    if (this.#missed === 0 || this.#socket.writableLength > this.#limits.maxQueueBytes / 2) return;
     const text = `you missed ${this.#missed} lines, because you read too slowly`;
     this.#missed = 0;
     this.tell({ kind: "notice", text });
