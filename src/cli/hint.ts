@@ -38,6 +38,7 @@ const CODES: Readonly<Record<string, string>> = {
   ERR_CERT_REQUIRED: "give a certificate and its key: --cert FILE --key FILE",
   ERR_CERT_UNTRUSTED: "name the CA that issued the peer's certificate: --ca FILE",
   ERR_FILE_UNSAFE: "a file that holds a secret must be readable by you alone: chmod 600 FILE",
+  ERR_CHAT_CUT: "the room's server ended or the network failed; join again",
   ERR_MAX_TIME: "--max-time ended it",
   ERR_POLICY_MLKEM_REQUIRED: "--policy qkd does without ML-KEM where a QKD key protects",
   ERR_POLICY_QKD_REQUIRED:
@@ -57,6 +58,13 @@ const CODES: Readonly<Record<string, string>> = {
     "is the KME running at --kme? `qkd-tls kme` starts a pair; --policy prefer-hybrid goes on without",
   ERR_QKD_UNTRUSTED:
     "name the CA of the KME's certificate: --kme-ca FILE; this is never a reason to go on without QKD",
+  ERR_TRANSFER_BUSY: "another connection is sending this file; --retry N waits for it",
+  ERR_TRANSFER_CHANGED: "send it again once nobody writes to it",
+  ERR_TRANSFER_CUT: "run the same command again: it goes on where it stopped; --retry N does so by itself",
+  ERR_TRANSFER_DIGEST: "send it again; a disk or a memory may be faulty",
+  ERR_TRANSFER_DISK_FULL: "make room at the receiver, then run the same command again",
+  ERR_TRANSFER_EXISTS: "the receiver replaces files only with --overwrite",
+  ERR_TRANSFER_MALFORMED: "the other side must be `qkd-tls send` or `qkd-tls receive`",
   ERR_TLS_NO_ALPN: "the two sides share no application protocol: compare --alpn",
   ERR_TLS_NO_COMMON_PARAMETERS:
     "the two sides share no group, suite or key: compare --groups, --suites and --policy",

@@ -37,6 +37,7 @@ export function registerReceive(program: Command): void {
     )
     .argument("<directory>", "where the files go")
     .option("--listen <host:port>", "where to listen, as in localhost:4433; port 0 takes a free one")
+    .option("--websocket <host:port>", "accept senders in WebSockets there as well")
     .option(
       "--once",
       "end after the first transfer, with its outcome as exit code; one that was cut may go on",

@@ -105,6 +105,20 @@ describe("qkd-tls send and receive", () => {
     expect(printed.err).not.toMatch(/\p{Cc}(?<!\n)|%/u);
   });
 
+  test("carry a file in a WebSocket as well", async () => {
+    const { path, content } = file(2_000_000);
+    const { ended } = await receiver("--websocket", "127.0.0.1:0");
+    const url = await vi.waitFor(() => {
+      const [, found] = /listening on (ws:\S+)/.exec(printed.err) ?? [];
+      if (found === undefined) throw new Error(printed.err);
+      return found;
+    });
+    await run("send", path, url, "--ca", at("ca.crt"));
+    expect(await ended).toBeUndefined();
+    expect(readFileSync(at("in/film.bin")).equals(content)).toBe(true);
+    expect(printed.err).toMatch(/^a WebSocket ECDH/m);
+  });
+
   test("say the same to programs", async () => {
     const { path, sha256 } = file(10);
     const { port, ended } = await receiver();
@@ -173,6 +187,8 @@ describe("qkd-tls send and receive", () => {
   test.each([
     [["send", "x", "localhost"], /host:port/],
     [["send", "x", "localhost:0"], /port 0/],
+    [["send", "x", "https://localhost"], /neither host:port nor a ws: or wss: URL/],
+    [["receive", "x", "--listen", "localhost:0", "--websocket", "ws://a"], /--websocket/],
     [["send", "x", "localhost:1", "--retry", "often"], /--retry/],
     [["send", "x", "localhost:1", "--idle-timeout", "-1"], /--idle-timeout/],
     [["receive", "x"], /--listen/],
