@@ -5,7 +5,9 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["qkd-tls-source", "node"] } },
   test: {
     include: ["test/**/*.test.ts"],
+    globalSetup: ["test/support/build.ts"],
     pool: "forks",
+    maxWorkers: "100%",
     testTimeout: 30_000,
     hookTimeout: 60_000,
     coverage: { provider: "v8", include: ["src/**"] },

@@ -1,4 +1,4 @@
-/** Runs the command as a process of its own, as people do. */
+/** Runs the built command as a process of its own, as people do. */
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
 
@@ -19,8 +19,7 @@ export class Command {
   readonly #stdout: Buffer[] = [];
 
   constructor(words: readonly string[], input?: string | Uint8Array | null) {
-    const command = ["--import", "tsx", "src/cli/main.ts", ...words];
-    this.child = spawn(process.execPath, command, { stdio: "pipe" });
+    this.child = spawn(process.execPath, ["dist/cli/main.js", ...words], { stdio: "pipe" });
     this.child.stderr.setEncoding("utf8").on("data", (text: string) => (this.#stderr += text));
     this.child.stdout.on("data", (bytes: Buffer) => this.#stdout.push(bytes));
     this.child.stdin.on("error", () => undefined);
