@@ -24,7 +24,11 @@ describe("a channel in memory", () => {
     expect(pair.error("client")).toBeUndefined();
     expect(pair.error("server")).toBeUndefined();
     expect(pair.connected).toBe(true);
-    expect(pair.client.established?.qkd).toMatchObject({ initiator: "sae-a", responder: "sae-b", simulated: true });
+    expect(pair.client.established?.qkd).toMatchObject({
+      initiator: "sae-a",
+      responder: "sae-b",
+      simulated: true,
+    });
     expect(pair.server.established?.qkd?.keyId).toBe(pair.client.established?.qkd?.keyId);
     expect(pair.client.established?.peer.by).toBe("certificate");
   });

@@ -84,7 +84,7 @@ if (present) {
       const messages: Uint8Array[] = [];
       for (let next = joiner.next(65_536); next !== undefined; next = joiner.next(65_536)) {
         if (next.type === 20) {
-          expect(() => checkFinished(next!.body, hash, server, transcript.hash())).not.toThrow();
+          expect(() => checkFinished(next.body, hash, server, transcript.hash())).not.toThrow();
           expect(toHex(finishedData(hash, server, transcript.hash()))).toBe(toHex(next.body));
         }
         transcript.add(next.bytes);
