@@ -1,13 +1,6 @@
-import { concat, utf8, wipe } from "../protocol/bytes.ts";
-import {
-  ExtensionType,
-  HandshakeType,
-  PskKeyExchangeMode,
-  SignatureScheme,
-  TLS12,
-  TLS13,
-} from "../protocol/iana.ts";
-import { encode } from "../wire/codec.ts";
+import { utf8, wipe } from "../protocol/bytes.ts";
+import { ExtensionType, PskKeyExchangeMode, SignatureScheme, TLS12, TLS13 } from "../protocol/iana.ts";
+import { encodeHandshake } from "../wire/handshake.ts";
 import { bindersBytes, ClientHello, type ClientExtensions, type HelloRetryRequest } from "../wire/hello.ts";
 import { suiteOf } from "../crypto/suites.ts";
 import type { PendingExchange } from "../crypto/groups.ts";
@@ -98,12 +91,7 @@ function seal(
   settings: ClientSettings,
   draft: Omit<Offer, "sent">,
 ): { readonly offer: Offer; readonly message: Uint8Array } {
-  const content = encode(ClientHello, draft.hello);
-  const length = content.length;
-  const message = concat([
-    Uint8Array.of(HandshakeType.client_hello, length >> 16, (length >> 8) & 0xff, length & 0xff),
-    content,
-  ]);
+  const message = encodeHandshake("client_hello", ClientHello, draft.hello);
   const psks = draft.hello.extensions.pre_shared_key;
   if (psks !== undefined) {
     const truncated = message.subarray(0, message.length - bindersBytes(psks));

@@ -1,7 +1,7 @@
 import { ProtocolError } from "../protocol/errors.ts";
 import { HandshakeType } from "../protocol/iana.ts";
-import { concat } from "../protocol/bytes.ts";
-import { empty, encode, opaque, rest, struct, u16, u32, u8, vector, type Codec, type Of } from "./codec.ts";
+import { empty, opaque, rest, struct, u16, u32, u8, vector, type Codec, type Of } from "./codec.ts";
+import { Writer } from "./cursor.ts";
 import { extensions } from "./extensions.ts";
 
 /** RFC 9846 §4.4.1. */
@@ -73,10 +73,10 @@ const updateRequest: Codec<0 | 1> = {
 export const KeyUpdate = struct({ request_update: updateRequest });
 export type KeyUpdate = Of<typeof KeyUpdate>;
 
-/** A handshake message with its four-byte header. RFC 9846 §4. */
+/** A handshake message with its four-byte header. Throws a RangeError when it does not fit. RFC 9846 §4. */
 export function encodeHandshake<T>(type: keyof typeof HandshakeType, body: Codec<T>, value: T): Uint8Array {
-  const content = encode(body, value);
-  const length = content.length;
-  const header = Uint8Array.of(HandshakeType[type], length >> 16, (length >> 8) & 0xff, length & 0xff);
-  return concat([header, content]);
+  const to = new Writer();
+  to.uint(1, HandshakeType[type]);
+  to.within(3, 0, 0xffffff, () => body.write(to, value));
+  return to.done();
 }
