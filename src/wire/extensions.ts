@@ -16,14 +16,17 @@ const known = new Map<number, ExtensionName>(
 );
 
 /**
- * `Extension extensions<min..2^16-1>` with the bodies this message may carry. RFC 9846 §4.3.
- * Refuses duplicates, trailing bytes, a recognised extension in the wrong message, and in ClientHello a
- * pre_shared_key that is not last (illegal_parameter). Unknown types are skipped and reported in `present`.
+ * `Extension extensions<min..2^16-1>` with the bodies this message may carry, written in the order given. RFC 9846 §4.3.
+ * Refuses duplicates, trailing bytes, a recognised extension in the wrong message, and anything behind the extension
+ * that is to be `last` (illegal_parameter). Unknown types are skipped and reported in `present`.
  */
-export function extensions<B extends Bodies>(bodies: B, min = 0): Codec<Extensions<B>> {
-  const order = (Object.keys(bodies) as ExtensionName[]).sort(pskLast);
+export function extensions<B extends Bodies>(
+  bodies: B,
+  { min = 0, last }: { readonly min?: number; readonly last?: ExtensionName & keyof B } = {},
+): Codec<Extensions<B>> {
+  const order = Object.keys(bodies) as ExtensionName[];
   return {
-    read: (from) => from.within(2, min, 0xffff, (block) => readBlock(block, bodies)) as Extensions<B>,
+    read: (from) => from.within(2, min, 0xffff, (block) => readBlock(block, bodies, last)) as Extensions<B>,
     write(to, value) {
       to.within(2, min, 0xffff, () => {
         for (const name of order) {
@@ -35,17 +38,12 @@ export function extensions<B extends Bodies>(bodies: B, min = 0): Codec<Extensio
   };
 }
 
-/** RFC 9846 §4.3.11: pre_shared_key is the last extension in ClientHello. */
-function pskLast(a: ExtensionName, b: ExtensionName): number {
-  return Number(a === "pre_shared_key") - Number(b === "pre_shared_key");
-}
-
 function writeOne<T>(to: Writer, type: number, body: Codec<T>, value: T): void {
   to.uint(2, type);
   to.within(2, 0, 0xffff, () => body.write(to, value));
 }
 
-function readBlock(block: Reader, bodies: Bodies): Record<string, unknown> {
+function readBlock(block: Reader, bodies: Bodies, last: ExtensionName | undefined): Record<string, unknown> {
   const present: number[] = [];
   const seen = new Set<number>();
   const value: Record<string, unknown> = { present };
@@ -65,8 +63,9 @@ function readBlock(block: Reader, bodies: Bodies): Record<string, unknown> {
     }
     value[name as string] = block.within(2, 0, 0xffff, (from) => body.read(from));
   }
-  const at = present.indexOf(ExtensionType.pre_shared_key);
-  if (at >= 0 && at !== present.length - 1) throw illegal("pre_shared_key is not the last extension");
+  if (last !== undefined && value[last] !== undefined && present.at(-1) !== ExtensionType[last]) {
+    throw illegal(`${last} is not the last extension`);
+  }
   return value;
 }
 

@@ -33,24 +33,28 @@ export const OfferedPsks = struct({
 });
 export type OfferedPsks = Of<typeof OfferedPsks>;
 
-const ClientExtensions = extensions({
-  server_name: vector(2, ServerName, 1),
-  supported_groups: vector(2, u16, 2),
-  signature_algorithms: vector(2, u16, 2, 0xfffe),
-  application_layer_protocol_negotiation: vector(2, opaque(1, 1), 2),
-  client_certificate_type: vector(1, u8, 1),
-  server_certificate_type: vector(1, u8, 1),
-  record_size_limit: u16,
-  tls_cert_with_extern_psk: empty,
-  early_data: empty,
-  supported_versions: vector(1, u16, 2, 254),
-  cookie: opaque(2, 1),
-  psk_key_exchange_modes: vector(1, u8, 1),
-  certificate_authorities: vector(2, opaque(2, 1), 3),
-  signature_algorithms_cert: vector(2, u16, 2, 0xfffe),
-  key_share: vector(2, KeyShareEntry),
-  pre_shared_key: OfferedPsks,
-});
+/** RFC 9846 §4.3.11: here, and only here, pre_shared_key stands last. */
+const ClientExtensions = extensions(
+  {
+    server_name: vector(2, ServerName, 1),
+    supported_groups: vector(2, u16, 2),
+    signature_algorithms: vector(2, u16, 2, 0xfffe),
+    application_layer_protocol_negotiation: vector(2, opaque(1, 1), 2),
+    client_certificate_type: vector(1, u8, 1),
+    server_certificate_type: vector(1, u8, 1),
+    record_size_limit: u16,
+    tls_cert_with_extern_psk: empty,
+    early_data: empty,
+    supported_versions: vector(1, u16, 2, 254),
+    cookie: opaque(2, 1),
+    psk_key_exchange_modes: vector(1, u8, 1),
+    certificate_authorities: vector(2, opaque(2, 1), 3),
+    signature_algorithms_cert: vector(2, u16, 2, 0xfffe),
+    key_share: vector(2, KeyShareEntry),
+    pre_shared_key: OfferedPsks,
+  },
+  { last: "pre_shared_key" },
+);
 export type ClientExtensions = Of<typeof ClientExtensions>;
 
 /** An old client may send no extension block at all; that is a version to refuse, not a malformed message. */
@@ -82,21 +86,18 @@ const serverHello = <E>(block: Codec<E>) =>
 
 /** RFC 9846 §4.2.3. */
 export const ServerHello = serverHello(
-  extensions(
-    {
-      tls_cert_with_extern_psk: empty,
-      supported_versions: u16,
-      key_share: KeyShareEntry,
-      pre_shared_key: u16,
-    },
-    0,
-  ),
+  extensions({
+    tls_cert_with_extern_psk: empty,
+    supported_versions: u16,
+    key_share: KeyShareEntry,
+    pre_shared_key: u16,
+  }),
 );
 export type ServerHello = Of<typeof ServerHello>;
 
 /** RFC 9846 §4.2.4: a ServerHello with a fixed random. */
 export const HelloRetryRequest = serverHello(
-  extensions({ supported_versions: u16, cookie: opaque(2, 1), key_share: u16 }, 0),
+  extensions({ supported_versions: u16, cookie: opaque(2, 1), key_share: u16 }),
 );
 export type HelloRetryRequest = Of<typeof HelloRetryRequest>;
 

@@ -27,12 +27,13 @@ import { fuzz } from "../support/fuzz.ts";
 
 const illegal = { name: "ProtocolError", code: "ERR_TLS_ILLEGAL_PARAMETER", alert: "illegal_parameter" };
 
-const block = extensions({
-  pre_shared_key: u16,
+const bodies = {
   supported_groups: vector(2, u16, 2),
   cookie: opaque(2, 1),
   early_data: empty,
-});
+  pre_shared_key: u16,
+};
+const block = extensions(bodies, { last: "pre_shared_key" });
 const values = fc.record(
   {
     pre_shared_key: code16,
@@ -92,13 +93,21 @@ describe("the rules of a block", () => {
     );
   });
 
-  test("§4.3.11: pre_shared_key is written last and read nowhere else", () => {
+  test("extensions are written in the order of their declaration", () => {
     const psk = extension(ExtensionType.pre_shared_key, number(2, 7));
     const cookie = extension(ExtensionType.cookie, field(2, filled(1)));
     expect(encode(block, { pre_shared_key: 7, cookie: filled(1) })).toEqual(field(2, cookie, psk));
+  });
+
+  test("nothing comes behind the extension that is to be last; without such a rule any order is right", () => {
+    const psk = extension(ExtensionType.pre_shared_key, number(2, 7));
+    const cookie = extension(ExtensionType.cookie, field(2, filled(1)));
     expect(refusal(block, field(2, cookie, psk))).toBeUndefined();
-    expect(refusal(block, field(2, psk, cookie))).toMatchObject(illegal);
-    expect(refusal(block, field(2, psk, extension(0x0a0a)))).toMatchObject(illegal);
+    expect(refusal(block, field(2, cookie))).toBeUndefined();
+    for (const after of [cookie, extension(0x0a0a)]) {
+      expect(refusal(block, field(2, psk, after))).toMatchObject(illegal);
+      expect(refusal(extensions(bodies), field(2, psk, after))).toBeUndefined();
+    }
   });
 
   test("a body that is too short, too long or leaves bytes over is a decode_error", () => {
@@ -115,7 +124,7 @@ describe("the rules of a block", () => {
 
   test("an empty block is a value unless the message asks for more", () => {
     expect(decode(block, field(2))).toEqual({ present: [] });
-    const needy = extensions({ cookie: opaque(2, 1) }, 8);
+    const needy = extensions({ cookie: opaque(2, 1) }, { min: 8 });
     expect(refusal(needy, field(2))).toMatchObject(decodeError);
     expect(() => encode(needy, {})).toThrow(RangeError);
     expect(() => encode(needy, { cookie: filled(2) })).not.toThrow();
@@ -212,5 +221,20 @@ describe("§4.3: an extension that is known and in the wrong message is illegal_
         expect(refusal(codec, shorter), `${name}, shorter`).toMatchObject(decodeError);
       }
     });
+  }
+});
+
+test("§4.3.11: pre_shared_key is last in ClientHello and stands anywhere in ServerHello", () => {
+  for (const [message, name] of [
+    ["CH", "supported_versions"],
+    ["SH", "supported_versions"],
+  ] as const) {
+    const { codec, around } = MESSAGES[message]!;
+    const psk = extension(ExtensionType.pre_shared_key, TABLE.pre_shared_key[message]!);
+    const other = extension(ExtensionType[name], TABLE[name][message]!);
+    expect(refusal(codec, around(field(2, other, psk)))).toBeUndefined();
+    const swapped = refusal(codec, around(field(2, psk, other)));
+    if (message === "CH") expect(swapped).toMatchObject(illegal);
+    else expect(swapped).toBeUndefined();
   }
 });
