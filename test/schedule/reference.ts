@@ -7,7 +7,8 @@ export const hmac = (hash: HashName, key: Uint8Array, data: Uint8Array): Buffer 
   createHmac(hash, key).update(data).digest();
 
 /** RFC 5869 §2.2. */
-export const hkdfExtract = hmac;
+export const hkdfExtract = (hash: HashName, salt: Uint8Array, ikm: Uint8Array): Buffer =>
+  hmac(hash, salt, ikm);
 
 /** RFC 5869 §2.3. */
 export function hkdfExpand(hash: HashName, prk: Uint8Array, info: Uint8Array, length: number): Buffer {
