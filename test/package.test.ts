@@ -1,0 +1,147 @@
+import { execFile } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, posix, resolve } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+interface Manifest {
+  readonly version: string;
+  readonly bin: Record<string, string>;
+  readonly exports: Record<string, unknown>;
+  readonly dependencies: Record<string, string>;
+}
+
+const manifest = JSON.parse(readFileSync("package.json", "utf8")) as Manifest;
+const run = promisify(execFile);
+const sources = readdirSync("src", { recursive: true, encoding: "utf8" }).filter((file) =>
+  file.endsWith(".ts"),
+);
+let consumer = "";
+let packed: string[] = [];
+const inPackage = (path: string): string => join(consumer, "node_modules/qkd-tls", path);
+
+/** A project of somebody else, with what `npm pack` makes in its node_modules. */
+beforeAll(async () => {
+  consumer = mkdtempSync(join(tmpdir(), "qkd-tls-consumer-"));
+  const pack = ["pack", "--ignore-scripts", "--json", "--pack-destination", consumer];
+  const { stdout } = await run("npm", pack);
+  const [tarball] = Object.values(JSON.parse(stdout)) as [
+    { filename: string; files: readonly { path: string }[] },
+  ];
+  packed = tarball.files.map(({ path }) => path);
+  mkdirSync(inPackage("."), { recursive: true });
+  const into = ["-C", inPackage("."), "--strip-components=1"];
+  await run("tar", ["-xzf", join(consumer, tarball.filename), ...into]);
+  for (const name of [...Object.keys(manifest.dependencies), "@types/node", "@types/ws"]) {
+    const path = join(consumer, "node_modules", name);
+    mkdirSync(dirname(path), { recursive: true });
+    symlinkSync(resolve("node_modules", name), path);
+  }
+  writeFileSync(join(consumer, "package.json"), '{ "type": "module" }');
+});
+afterAll(() => rmSync(consumer, { recursive: true }));
+
+const node = (...words: string[]): Promise<{ stdout: string }> =>
+  run(process.execPath, words, { cwd: consumer });
+
+test("it holds the built code, its sources and what one must be told, and nothing else", () => {
+  const built = sources.flatMap((file) =>
+    [".js", ".js.map", ".d.ts", ".d.ts.map"].map((end) => `dist/${file.replace(/\.ts$/, end)}`),
+  );
+  const expected = [
+    "LICENSE",
+    "README.md",
+    "package.json",
+    ...sources.map((file) => `src/${file}`),
+    ...built,
+  ];
+  expect(packed.toSorted()).toEqual(expected.toSorted());
+});
+
+test("its source maps lead to the sources in it", () => {
+  for (const file of packed.filter((path) => path.endsWith(".js.map"))) {
+    const { sources: named } = JSON.parse(readFileSync(inPackage(file), "utf8")) as { sources: string[] };
+    for (const each of named) expect(packed).toContain(posix.join(posix.dirname(file), each));
+  }
+});
+
+const ENTRIES: Record<string, readonly string[]> = {
+  "qkd-tls": ["connect", "createServer", "etsi014"],
+  "qkd-tls/core": ["Channel", "clientConfig", "nobleProvider"],
+  "qkd-tls/websocket": ["connectWebSocket", "createWebSocketServer"],
+};
+
+test("every export is tried here", () => {
+  const named = Object.keys(manifest.exports).filter((path) => path !== "./package.json");
+  expect(named.map((path) => posix.join("qkd-tls", path)).toSorted()).toEqual(
+    Object.keys(ENTRIES).toSorted(),
+  );
+});
+
+test.each(Object.entries(ENTRIES))("%s is imported, and required", async (entry, names) => {
+  const list = names.join(", ");
+  const print = `console.log([${list}].map((each) => typeof each).join())`;
+  const functions = `${names.map(() => "function").join()}\n`;
+  const imported = `import { ${list} } from "${entry}"; ${print}`;
+  expect(await node("--input-type=module", "--eval", imported)).toMatchObject({ stdout: functions });
+  const required = `const { ${list} } = require("${entry}"); ${print}`;
+  expect(await node("--input-type=commonjs", "--eval", required)).toMatchObject({ stdout: functions });
+});
+
+test("what is not exported is out of reach", async () => {
+  await expect(
+    node("--input-type=module", "--eval", 'import "qkd-tls/dist/cli/program.js"'),
+  ).rejects.toMatchObject({
+    stderr: expect.stringContaining("ERR_PACKAGE_PATH_NOT_EXPORTED"),
+  });
+});
+
+test("a strict consumer compiles against its types", async () => {
+  const use = `
+    import { connect, createServer, etsi014, type QkdTlsSocket, type SecurityRecord, TrustError } from "qkd-tls";
+    import { Channel, nobleProvider } from "qkd-tls/core";
+    import { connectWebSocket, createWebSocketServer } from "qkd-tls/websocket";
+    const source = etsi014({ url: "https://kme", sae: "a", ca: "", cert: "", key: "" });
+    const socket: QkdTlsSocket = connect({ host: "localhost", port: 1, qkd: { source, peer: "b" } });
+    export const security: SecurityRecord | undefined = socket.security;
+    socket.on("error", (error) => error instanceof TrustError && error.missing === "qkd");
+    // @ts-expect-error: an option that does not exist.
+    connect({ host: "localhost", port: 1, quantum: true });
+    export const all = [createServer, Channel, nobleProvider, connectWebSocket, createWebSocketServer];
+  `;
+  writeFileSync(join(consumer, "use.ts"), use);
+  const compilerOptions = {
+    module: "nodenext",
+    target: "es2023",
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    skipLibCheck: false,
+    types: ["node"],
+    noEmit: true,
+  };
+  writeFileSync(join(consumer, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["use.ts"] }));
+  const tsc = run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", consumer]);
+  await expect(tsc).resolves.toMatchObject({ stdout: "" });
+});
+
+test("its command tells how it is used, and its version", async () => {
+  const main = inPackage(manifest.bin["qkd-tls"] ?? "");
+  expect(existsSync(main)).toBe(true);
+  expect(readFileSync(main, "utf8")).toMatch(/^#!\/usr\/bin\/env node\n/);
+  // As npm links it.
+  mkdirSync(join(consumer, "node_modules/.bin"));
+  const linked = join(consumer, "node_modules/.bin/qkd-tls");
+  symlinkSync(main, linked);
+  expect((await node(linked, "--version")).stdout).toBe(`${manifest.version}\n`);
+  expect((await node(linked, "--help")).stdout).toMatch(/^Usage: qkd-tls .*^Exit codes:$/ms);
+});
