@@ -136,6 +136,8 @@ interface Updatable {
   readonly suite: Suite;
   readonly hash: HashAlgorithm;
   readonly secrets: ConnectionSecrets;
+  /** We asked the peer for an update that has not come yet. */
+  updateRequested?: boolean;
 }
 type Direction = "clientTraffic" | "serverTraffic";
 
@@ -148,6 +150,7 @@ function peerUpdate(
 ): readonly Effect[] {
   const { request_update } = decode(KeyUpdate, message.body);
   const read: Effect = { do: "read_keys", keys: turn(connected, theirs, provider) };
+  connected.updateRequested = false;
   const noted: Effect = { do: "peer_key_update" };
   return request_update === KeyUpdateRequest.update_requested
     ? [read, noted, ...ownUpdate(connected, ours, false, provider)]
@@ -160,8 +163,11 @@ function ownUpdate(
   requestPeer: boolean,
   provider: CryptoProvider,
 ): readonly Effect[] {
+  // Until the peer's update has come a second request would only ask for the same.
+  const asks = requestPeer && connected.updateRequested !== true;
+  if (asks) connected.updateRequested = true;
   const message = encodeHandshake("key_update", KeyUpdate, {
-    request_update: requestPeer ? KeyUpdateRequest.update_requested : KeyUpdateRequest.update_not_requested,
+    request_update: asks ? KeyUpdateRequest.update_requested : KeyUpdateRequest.update_not_requested,
   });
   return [
     { do: "send", message },

@@ -80,6 +80,8 @@ interface ConnectedClient {
   readonly suite: Suite;
   readonly hash: HashAlgorithm;
   readonly secrets: ConnectionSecrets;
+  /** We asked the peer for a key update that has not come yet. */
+  updateRequested?: boolean;
   readonly resumptionSecret: Uint8Array;
   readonly serverName: string;
   readonly alpn: string;

@@ -16,6 +16,7 @@ import {
 import { EarlySecret } from "../schedule/stages.ts";
 import { Transcript } from "../schedule/transcript.ts";
 import type { QkdFacts } from "./established.ts";
+import { nothingInCommon } from "./fault.ts";
 import type { DeliveredKey } from "./question.ts";
 import { MAX_TICKET_LIFETIME_SECONDS, type Session } from "./session.ts";
 import type { ClientSettings } from "./settings.ts";
@@ -67,13 +68,18 @@ export function secondOffer(
   const exchanges = group === undefined ? first.exchanges : new Map([[group.code, group.start()]]);
   const suite = suiteOf(retry.cipher_suite);
   const psks = first.psks.filter(({ ready }) => ready.hash === suite?.hash);
-  const { pre_shared_key: _, ...kept } = first.hello.extensions;
+  wipePsks(first.psks.filter((psk) => !psks.includes(psk)));
+  const { pre_shared_key: _, tls_cert_with_extern_psk: withCertificate, ...kept } = first.hello.extensions;
+  if (psks.length === 0 && settings.authentication === "psk") {
+    throw nothingInCommon("hello_retry_request: no PSK fits the cipher suite that the server chose");
+  }
   const hello: ClientHello = {
     ...first.hello,
     extensions: {
       ...kept,
       ...(group === undefined ? {} : { key_share: keyShares(exchanges) }),
       ...(retry.extensions.cookie === undefined ? {} : { cookie: retry.extensions.cookie.slice() }),
+      ...(withCertificate && psks.length > 0 ? { tls_cert_with_extern_psk: true as const } : {}),
       ...preSharedKey(settings, psks),
     },
   };

@@ -130,9 +130,14 @@ function hello(
   const main = handshakeSecret.intoMain();
   const effects: Effect[] = [{ do: "send", message }];
   if (legacy_session_id.length > 0 && !draft.retried) effects.push({ do: "send_change_cipher_spec" });
+  if (settings.keyLog) {
+    // Copies, because the server's own secret may be wiped before the effects of this step are acted on.
+    effects.push(
+      { do: "log_secret", label: "CLIENT_HANDSHAKE_TRAFFIC_SECRET", secret: clientSecret.slice() },
+      { do: "log_secret", label: "SERVER_HANDSHAKE_TRAFFIC_SECRET", secret: serverSecret.slice() },
+    );
+  }
   effects.push(
-    { do: "log_secret", label: "CLIENT_HANDSHAKE_TRAFFIC_SECRET", secret: clientSecret },
-    { do: "log_secret", label: "SERVER_HANDSHAKE_TRAFFIC_SECRET", secret: serverSecret },
     { do: "write_keys", keys: trafficKeys(settings.provider, suite, serverSecret) },
     { do: "read_keys", keys: trafficKeys(settings.provider, suite, clientSecret) },
   );

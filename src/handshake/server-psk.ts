@@ -2,6 +2,8 @@
 import { equal, fromUtf8, wipe } from "../protocol/bytes.ts";
 import { KeySourceError, TrustError } from "../protocol/errors.ts";
 import { PskKeyExchangeMode, TLS13 } from "../protocol/iana.ts";
+import type { HashName } from "../crypto/provider.ts";
+import type { Suite } from "../crypto/suites.ts";
 import { bindersBytes, type OfferedPsks } from "../wire/hello.ts";
 import { parseImportedIdentity, parseQkdContext } from "../wire/psk.ts";
 import {
@@ -21,7 +23,7 @@ import { decryptError } from "./fault.ts";
 import { moveTo, type Step } from "./machine.ts";
 import { missingLeg } from "./policy.ts";
 import { answer } from "./server-flight.ts";
-import type { Draft, FoundPsk, PskSearch, ServerInputs, ServerState } from "./server-state.ts";
+import type { Draft, FoundPsk, PskSearch, ReceivedHello, ServerInputs, ServerState } from "./server-state.ts";
 import { decodeTicketState, type TicketState } from "./session.ts";
 import type { ServerSettings, StaticPsk } from "./settings.ts";
 
@@ -44,6 +46,39 @@ export function searchPsk(draft: Draft, search: PskSearch, settings: ServerSetti
   return search.stage === "qkd"
     ? searchPsk(draft, { stage: "others", next: 0 }, settings)
     : answer(draft, undefined, settings);
+}
+
+/** The suite to answer with: our first choice, unless it has the hash of none of the PSKs on offer. */
+export function suiteForPsks(received: ReceivedHello, settings: ServerSettings): Suite | undefined {
+  const first = chooseSuite(received.hello, settings);
+  const hashes = hashesOfPsks(received, settings);
+  if (first === undefined || hashes.size === 0 || hashes.has(first.hash)) return first;
+  for (const hash of hashes) {
+    const suite = chooseSuite(received.hello, settings, hash);
+    if (suite !== undefined) return suite;
+  }
+  return first;
+}
+
+/** The hashes that the PSKs on offer go with, as far as their identities tell. */
+function hashesOfPsks({ hello }: ReceivedHello, settings: ServerSettings): ReadonlySet<HashName> {
+  const identities = hello.extensions.pre_shared_key?.identities ?? [];
+  const hashes = identities
+    .slice(0, settings.maxIdentities)
+    .flatMap(({ identity }) => hashOfIdentity(identity, settings) ?? []);
+  return new Set(hashes);
+}
+
+function hashOfIdentity(identity: Uint8Array, settings: ServerSettings): HashName | undefined {
+  const imported = parseImportedIdentity(identity);
+  if (imported !== undefined) return hashOfTarget(imported.target_kdf);
+  const known = settings.psks.find((psk) => psk.importContext === undefined && equal(identity, psk.identity));
+  if (known !== undefined) return known.hash;
+  const isQkd = settings.qkd?.acceptRaw === true && parseRawQkdIdentity(textOf(identity)) !== undefined;
+  if (isQkd) return settings.qkd.rawHash;
+  // What only the host may know is an external PSK, whose hash is SHA-256 unless said otherwise. RFC 9846 §4.3.11.
+  const isTicket = settings.tickets?.sealer?.open(identity) !== undefined;
+  return settings.asksForPsk && !isTicket ? "sha256" : undefined;
 }
 
 /** The offered PSKs, when their modes and ours allow one to be used at all. */

@@ -119,6 +119,8 @@ interface ConnectedServer {
   readonly suite: Suite;
   readonly hash: HashAlgorithm;
   readonly secrets: ConnectionSecrets;
+  /** We asked the peer for a key update that has not come yet. */
+  updateRequested?: boolean;
 }
 
 /** What moves a server: a message from the client, or an answer from the host. */

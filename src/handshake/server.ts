@@ -6,13 +6,20 @@ import { Transcript } from "../schedule/transcript.ts";
 import { trafficKeys } from "../schedule/traffic.ts";
 import { onServerKeyUpdate, sessionTickets, updateServerKeys } from "./afterwards.ts";
 import { checkCertificateVerify, checkFinished, readCertificate } from "./authenticate.ts";
-import { checkSecondHello, chooseGroup, chooseSuite, readHello, retryMessage } from "./choose.ts";
+import { checkSecondHello, chooseGroup, readHello, retryMessage } from "./choose.ts";
 import type { Authentication, Established } from "./established.ts";
 import { illegalParameter, nothingInCommon } from "./fault.ts";
 import { moveTo, type Effect, type Machine, type Step } from "./machine.ts";
 import type { Verdict } from "./question.ts";
 import { onServerSignature, takesTickets } from "./server-flight.ts";
-import { onHostPsk, onRedeemedKey, onRedeemFailure, onStoredTicket, searchPsk } from "./server-psk.ts";
+import {
+  onHostPsk,
+  onRedeemedKey,
+  onRedeemFailure,
+  onStoredTicket,
+  searchPsk,
+  suiteForPsks,
+} from "./server-psk.ts";
 import type {
   Answered,
   ClientIdentity,
@@ -50,7 +57,7 @@ function onClientHello(
 ): ServerStep {
   const received = readHello(message);
   if (retry !== undefined) checkSecondHello(received, retry);
-  const suite = retry?.suite ?? chooseSuite(received.hello, settings);
+  const suite = retry?.suite ?? suiteForPsks(received, settings);
   if (suite === undefined) throw nothingInCommon("client_hello: no cipher suite in common");
   const choice = chooseGroup(received.hello, settings);
   const missing = choice.group !== undefined && !choice.shared;
