@@ -195,7 +195,8 @@ export function onRedeemedKey(
   return moveTo(next, { do: "qkd_key_used", initiator, keyId }, ...effects);
 }
 
-const NOT_THERE = new Set(["ERR_QKD_UNKNOWN_KEY", "ERR_QKD_KEY_USED"]);
+/** The client announced a key that is not there for it; any other failure is on our side. */
+const NOT_THERE = new Set(["ERR_QKD_UNKNOWN_KEY", "ERR_QKD_KEY_USED", "ERR_QKD_REFUSED"]);
 
 /** WAIT_QKD_KEY: no key came; the policy says whether the connection goes on without. */
 export function onRedeemFailure(

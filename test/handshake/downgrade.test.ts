@@ -148,6 +148,27 @@ describe("the client's standing × what became of the key", () => {
     ]);
   });
 
+  test.each([
+    ["ERR_QKD_UNKNOWN_KEY", "unknown_psk_identity"],
+    ["ERR_QKD_KEY_USED", "unknown_psk_identity"],
+    ["ERR_QKD_REFUSED", "unknown_psk_identity"],
+    ["ERR_QKD_UNREACHABLE", "internal_error"],
+    ["ERR_QKD_BUSY", "internal_error"],
+  ] as const)(
+    "§6.2: %s tells the client %s: what it announced is its fault, the rest is ours",
+    (code, alert) => {
+      const pair = new Pair({
+        ...withQkd,
+        wire: {
+          onQuestion: (_, { ask }) =>
+            ask === "redeem_qkd_key" ? new KeySourceError(code, "no key for this") : undefined,
+        },
+      }).run();
+      expect(pair.error("server")).toMatchObject({ code: "ERR_POLICY_QKD_REQUIRED", alert });
+      expect(pair.error("client")).toMatchObject({ code: "ERR_TLS_PEER_ALERT", alert });
+    },
+  );
+
   test.each(["client", "server"] as const)("a KME that the %s does not trust never degrades", (at) => {
     const ask = at === "client" ? "draw_qkd_key" : "redeem_qkd_key";
     const error = new KeySourceError("ERR_QKD_UNTRUSTED", "the KME's certificate is not trusted");
