@@ -8,114 +8,19 @@ import {
   type Ending,
   type Tamper,
 } from "../support/tamper.ts";
-import { TicketKeys } from "../../src/channel/tickets.ts";
-import { concat, fromUtf8, utf8 } from "../../src/protocol/bytes.ts";
+import { concat } from "../../src/protocol/bytes.ts";
 import { someBytes } from "../support/codec-rules.ts";
-import { credentials, provider } from "../support/credentials.ts";
 import { fuzz } from "../support/fuzz.ts";
-import { Pair, withQkd, type PairOptions, type Side } from "../support/pair.ts";
-
-/** Quick groups; what they are made of makes no difference to the order and the checks of messages. */
-const classical = {
-  groups: ["x25519", "secp256r1"],
-  policy: { mlkem: "off", qkd: "off" },
-  dangerous: { allowClassical: true },
-} as const;
-const quickQkd = { groups: ["x25519", "secp256r1"], policy: "qkd" } as const;
-
-interface Scenario {
-  readonly name: string;
-  readonly options: () => PairOptions;
-  /** Every message up to the end of the handshake, in the order of sending. */
-  readonly messages: readonly string[];
-}
-
-const sealer = new TicketKeys({ provider, now: Date.now });
-let session: Uint8Array | undefined;
-
-const scenarios: readonly Scenario[] = [
-  {
-    name: "certificates on both sides with a QKD key",
-    options: () => ({
-      client: { ...withQkd.client, alpn: ["h2", "http/1.1"], recordSizeLimit: 4096 },
-      server: { ...withQkd.server, alpn: ["http/1.1"], recordSizeLimit: 8192, clientAuth: "require" },
-      clientCredentials: credentials(),
-    }),
-    messages: [
-      "client client_hello",
-      "server server_hello",
-      "server encrypted_extensions",
-      "server certificate_request",
-      "server certificate",
-      "server certificate_verify",
-      "server finished",
-      "client certificate",
-      "client certificate_verify",
-      "client finished",
-    ],
-  },
-  {
-    name: "HelloRetryRequest with a QKD key",
-    options: () => ({
-      client: { ...withQkd.client, ...quickQkd },
-      server: { ...withQkd.server, ...quickQkd, groups: ["secp256r1"] },
-    }),
-    messages: [
-      "client client_hello",
-      "server hello_retry_request",
-      "client client_hello",
-      "server server_hello",
-      "server encrypted_extensions",
-      "server certificate",
-      "server certificate_verify",
-      "server finished",
-      "client finished",
-    ],
-  },
-  {
-    name: "resumption",
-    options: () => {
-      const tickets = { sealer };
-      session ??= new Pair({ client: classical, server: { ...classical, tickets } }).run().session!;
-      return { client: { ...classical, session }, server: { ...classical, tickets } };
-    },
-    messages: [
-      "client client_hello",
-      "server server_hello",
-      "server encrypted_extensions",
-      "server finished",
-      "client finished",
-    ],
-  },
-  {
-    name: "external PSK alone",
-    options: () => {
-      const psks = [{ identity: "them", key: new Uint8Array(32).fill(7), importContext: utf8("us") }];
-      return {
-        client: { ...classical, psks, authentication: "psk" },
-        server: { ...classical, psks, credentials: [], tickets: false },
-      };
-    },
-    messages: [
-      "client client_hello",
-      "server server_hello",
-      "server encrypted_extensions",
-      "server finished",
-      "client finished",
-    ],
-  },
-];
-
-/** A change to the n-th message of the handshake, counted over both sides. */
-type Place = { readonly side: Side; readonly at: number };
-
-function places({ messages }: Scenario): Place[] {
-  const counts = { client: 0, server: 0 };
-  return messages.map((name) => {
-    const side = name.startsWith("client") ? "client" : "server";
-    return { side, at: counts[side]++ };
-  });
-}
+import { Pair } from "../support/pair.ts";
+import {
+  afterwards,
+  converse,
+  expectConversation,
+  places,
+  scenarios,
+  type Place,
+  type Scenario,
+} from "./scenarios.ts";
 
 const only =
   (place: Place, change: (message: Uint8Array) => readonly Uint8Array[]): Tamper =>
@@ -173,6 +78,25 @@ describe.each(scenarios)("$name", (scenario) => {
       expect(count).toBeGreaterThan(20);
     },
   );
+
+  test("§4.3.11: a binder that does not match ends at the server, before it answers", () => {
+    const last = scenario.messages.lastIndexOf("client client_hello");
+    const place = places(scenario)[last]!;
+    const flip = "extensions.pre_shared_key.binders[first] first bit";
+    const seen: string[] = [];
+    const pair = tamperedPair(scenario.options(), (side, at, message) => {
+      seen.push(describeMessage(side, message));
+      if (side !== place.side || at !== place.at) return [message];
+      return [
+        changesOf(message)
+          .find(({ what }) => what === flip)!
+          .apply()!,
+      ];
+    }).run();
+    expect(expectNoHarm(pair, flip)).toBe("refused");
+    expect(pair.error("server")).toMatchObject({ code: "ERR_TLS_DECRYPT", alert: "decrypt_error" });
+    expect(seen).toEqual(scenario.messages.slice(0, last + 1));
+  });
 
   test("any message deleted", () => {
     for (const [i, place] of places(scenario).entries()) {
@@ -270,36 +194,6 @@ describe.each(scenarios)("$name", (scenario) => {
   });
 });
 
-/** A handshake without QKD, which therefore gives tickets; then both keys are updated and data flows. */
-const afterwards: Scenario = {
-  name: "afterwards",
-  options: () => ({ client: classical, server: { ...classical, tickets: { sealer } } }),
-  messages: [],
-};
-const [PING, PONG] = [utf8("ping"), utf8("pong")];
-
-function converse(pair: Pair): void {
-  pair.run();
-  if (pair.client.state === "connected") {
-    pair.take("client", pair.client.updateKeys({ requestPeer: true }));
-    pair.settle();
-  }
-  if (pair.client.state === "connected") pair.client.send(PING);
-  if (pair.server.state === "connected") pair.server.send(PONG);
-  pair.settle();
-}
-
-/** No data is ever other than what was sent; where both ends still believe in the connection, `all` of it arrived. */
-function expectConversation(pair: Pair, what: string, all = true): Ending {
-  const ending = expectNoHarm(pair, what);
-  const arrived = [pair.received("server"), pair.received("client")].map(fromUtf8);
-  for (const [i, text] of ["ping", "pong"].entries()) {
-    if (all && ending === "connected") expect(arrived[i], what).toBe(text);
-    else expect(arrived[i], what).toBeOneOf(["", text]);
-  }
-  return ending;
-}
-
 describe("after the handshake", () => {
   const AFTER = [
     ["server new_session_ticket", { side: "server", at: 5 }],
@@ -354,100 +248,3 @@ describe("after the handshake", () => {
     }
   });
 });
-
-/** Replaces what a side's n-th delivery of bytes carries. */
-function onDelivery(options: PairOptions, n: number, change: (bytes: Uint8Array) => Uint8Array): Pair {
-  let at = 0;
-  const pair = new Pair({
-    ...options,
-    wire: { onBytes: (_, bytes) => (bytes.length > 0 && at++ === n ? change(bytes) : bytes) },
-  });
-  // Whatever is kept of borrowed bytes would show.
-  pair.borrowing = true;
-  return pair;
-}
-
-/** Client and server speak in turn; a delivery is one turn. The last ones carry tickets, key updates and data. */
-const DELIVERIES = 7;
-
-describe("on the wire", () => {
-  const options = scenarios[0]!.options;
-
-  test("any bit of any record: refused, unless it is one that nobody looks at", () => {
-    fc.assert(
-      fc.property(fc.nat(2), fc.nat(), fc.nat(7), (n, place, bit) => {
-        let unread = false;
-        const pair = onDelivery(options(), n, (bytes) => {
-          const at = place % bytes.length;
-          unread = isUnread(bytes, at);
-          return bytes.map((byte, i) => (i === at ? byte ^ (1 << bit) : byte));
-        }).run();
-        const what = `bit ${bit} of byte ${place} in delivery ${n}`;
-        const ending = expectNoHarm(pair, what);
-        if (!unread) expect(ending, what).not.toBe("connected");
-      }),
-      fuzz(300),
-    );
-  });
-
-  test("random bytes before, in, behind or instead of what is sent, in every state", () => {
-    const record = fc
-      .tuple(fc.constantFrom(20, 21, 22, 23, 24), fc.constantFrom(0x0301, 0x0303), someBytes(0, 40))
-      .map(([type, version, body]) =>
-        concat([Uint8Array.of(type, version >> 8, version & 0xff, 0, body.length), body]),
-      );
-    const garbage = fc.oneof(
-      someBytes(1, 60),
-      record,
-      fc.array(record, { minLength: 1, maxLength: 40 }).map((all) => concat(all)),
-    );
-    const how = fc.constantFrom("before", "in", "behind", "instead");
-    fc.assert(
-      fc.property(fc.nat(DELIVERIES - 1), how, garbage, fc.nat(), (n, how, bytes, place) => {
-        const pair = onDelivery(afterwards.options(), n, (sent) => {
-          if (how === "instead") return bytes;
-          const at = { before: 0, in: place % sent.length, behind: sent.length }[how];
-          return concat([sent.subarray(0, at), bytes, sent.subarray(at)]);
-        });
-        converse(pair);
-        // Of what was cut off at the end, the rest may still come.
-        expectConversation(pair, `${bytes.length} bytes ${how} delivery ${n}`, false);
-      }),
-      fuzz(300),
-    );
-  });
-
-  test("random bytes while a question to the host is open", () => {
-    const asks = ["draw_qkd_key", "redeem_qkd_key", "verify_peer"] as const;
-    const size = fc.oneof(fc.integer({ min: 1, max: 400 }), fc.constantFrom(20_000, 200_000));
-    fc.assert(
-      fc.property(fc.constantFrom(...asks), size, fc.constantFrom(0, 22, 23, 255), (ask, size, byte) => {
-        let asked = 0;
-        const pair: Pair = new Pair({
-          ...options(),
-          wire: {
-            onQuestion: (side, question) => {
-              if (question.ask !== ask || asked++ > 0) return undefined;
-              const bytes = new Uint8Array(size).fill(byte);
-              pair.take(side, pair[side].receive(bytes));
-              bytes.fill(0xff);
-              return undefined;
-            },
-          },
-        });
-        pair.run();
-        expect(asked, ask).toBeGreaterThan(0);
-        expect(expectNoHarm(pair, `${size} bytes at ${ask}`)).not.toBe("connected");
-      }),
-      fuzz(60),
-    );
-  });
-});
-
-/** The low byte of the version of a record in the clear, which RFC 9846 §5.1 says to ignore. */
-function isUnread(bytes: Uint8Array, at: number): boolean {
-  for (let start = 0; start < bytes.length; start += 5 + ((bytes[start + 3]! << 8) | bytes[start + 4]!)) {
-    if (at === start + 2) return bytes[start] !== 23;
-  }
-  return false;
-}

@@ -16,8 +16,13 @@ import { Pair, type PairOptions, type Side } from "./pair.ts";
 
 /** Says what goes out in place of a side's n-th message, counted from 0. */
 export type Tamper = (side: Side, at: number, message: Uint8Array) => readonly Uint8Array[];
+/** The same by a peer that lies: its own transcript holds what it sends, so that only the lie itself can be found. */
+export type Lie = (side: Side, at: number, message: Uint8Array) => Uint8Array;
 
 let tamper: Tamper | undefined;
+let lie: Lie | undefined;
+/** Asked for each message that is being written, while a lying engine takes a step. */
+let writing: ((message: Uint8Array) => Uint8Array) | undefined;
 
 vi.mock("../../src/channel/engine.ts", async (original) => {
   const { clientEngine, serverEngine } = await original<typeof import("../../src/channel/engine.ts")>();
@@ -27,7 +32,17 @@ vi.mock("../../src/channel/engine.ts", async (original) => {
   };
 });
 
+vi.mock("../../src/wire/handshake.ts", async (original) => {
+  const module = await original<typeof import("../../src/wire/handshake.ts")>();
+  const encodeHandshake: typeof module.encodeHandshake = (type, body, value) => {
+    const message = module.encodeHandshake(type, body, value);
+    return writing === undefined ? message : writing(message);
+  };
+  return { ...module, encodeHandshake };
+});
+
 function between(side: Side, engine: Engine): Engine {
+  if (lie !== undefined) return lying(side, engine, lie);
   const change = tamper;
   if (change === undefined) return engine;
   let at = 0;
@@ -38,13 +53,37 @@ function between(side: Side, engine: Engine): Engine {
   return { step: (name, input) => engine.step(name, input).flatMap(instead) };
 }
 
-/** A pair whose messages go through `change` before they are sealed. */
+function lying(side: Side, engine: Engine, change: Lie): Engine {
+  let at = 0;
+  return {
+    step(name, input) {
+      writing = (message) => change(side, at++, message);
+      try {
+        return engine.step(name, input);
+      } finally {
+        writing = undefined;
+      }
+    },
+  };
+}
+
+/** A pair whose messages go through `change` after their transcript was taken and before they are sealed. */
 export function tamperedPair(options: PairOptions, change: Tamper): Pair {
   tamper = change;
   try {
     return new Pair(options);
   } finally {
     tamper = undefined;
+  }
+}
+
+/** A pair whose messages are changed where they are written. */
+export function lyingPair(options: PairOptions, change: Lie): Pair {
+  lie = change;
+  try {
+    return new Pair(options);
+  } finally {
+    lie = undefined;
   }
 }
 
@@ -216,6 +255,15 @@ export function expectNoHarm(pair: Pair, what: string): Ending {
   return ending;
 }
 
+/** What must hold for the honest side, whatever the other one made up. */
+export function expectHonest(pair: Pair, side: Side, what: string): Ending {
+  if (pair[side].state === "connected") return "connected";
+  const ending = pair[side].state === "failed" ? "refused" : "stalled";
+  if (ending === "stalled") pair.take(side, pair[side].endOfInput());
+  expectOneError(pair, side, what);
+  return ending;
+}
+
 function expectOneError(pair: Pair, side: Side, what: string): void {
   const events = pair.events[side];
   const errors = events.flatMap((event) => (event.event === "error" ? [event.error] : []));
@@ -246,7 +294,12 @@ function expectSameView(pair: Pair, what: string): void {
   const views = SIDES.map((side) => {
     const { suite, group, alpn, qkd, externalPsk, resumed, retried, secrets } = pair[side].established!;
     return {
-      ...{ suite: suite.name, group: group?.name, alpn, resumed, retried, externalPsk },
+      suite: suite.name,
+      group: group?.name,
+      alpn,
+      resumed,
+      retried,
+      externalPsk,
       key: qkd?.keyId,
       exporter: secrets.exporter,
     };

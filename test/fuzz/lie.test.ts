@@ -1,0 +1,82 @@
+import { describe, expect, test } from "vitest";
+import { changesOf, expectHonest, lyingPair } from "../support/tamper.ts";
+import { places, scenarios } from "./scenarios.ts";
+
+/**
+ * What a peer may say as it likes, as long as its own transcript has it too: random values, its own wishes and their
+ * order, and what is no more than a hint. Everything else must be found out by a check of its own, since here
+ * Finished agrees.
+ */
+const HARMLESS: Readonly<Record<string, readonly RegExp[]>> = {
+  "client client_hello": [
+    /^random /,
+    // §4.3.1: not to be looked at where supported_versions stands.
+    /^legacy_version /,
+    /^frame: byte (4|5|6|37) /,
+    /^cipher_suites/,
+    /\.(supported_groups|signature_algorithms)/,
+    /\.(server_name|application_layer_protocol_negotiation|record_size_limit)/,
+    /\.(supported_versions|psk_key_exchange_modes) doubled$/,
+    /\.obfuscated_ticket_age/,
+    // The honest binder is written over it afterwards.
+    /\.binders/,
+    /^frame: byte last /,
+  ],
+  "server server_hello": [/^random /, /^frame: byte (6|37) /],
+  "server encrypted_extensions": [/ left out$/, /\.record_size_limit/, /^frame: byte last /],
+  "server certificate_request": [/\.signature_algorithms/, /^frame: byte (37|38|39|last) /],
+  // §4.5.1: certificates that are not needed may follow.
+  "server certificate": [/^certificate_list doubled$/],
+  "client certificate": [/^certificate_list doubled$/],
+};
+
+/** A first hello of which less is needed. */
+const FIRST_HELLO: Readonly<Record<string, readonly RegExp[]>> = {
+  // The key is offered for two hashes, and the first is taken.
+  "certificates on both sides with a QKD key": [/\.pre_shared_key\.identities\[last\]/],
+  // The second one counts.
+  "HelloRetryRequest with a QKD key": [
+    /\.(key_share|pre_shared_key|tls_cert_with_extern_psk|psk_key_exchange_modes)/,
+  ],
+  // A ticket that cannot be used leads to a full handshake.
+  resumption: [/\.(pre_shared_key|psk_key_exchange_modes)/],
+  // Each PSK is offered for two hashes.
+  "external PSK alone": [/\.pre_shared_key\.identities/],
+};
+
+describe.each(scenarios)("$name", (scenario) => {
+  test.each(places(scenario).map((place, i) => [i, scenario.messages[i]!, place] as const))(
+    "message %i, %s: a lie is found unless it is harmless",
+    (i, name, place) => {
+      let refused = 0;
+      const victim = place.side === "client" ? "server" : "client";
+      for (let n = 0; ; n++) {
+        let what: string | undefined;
+        let changed = false;
+        const pair = lyingPair(scenario.options(), (side, at, message) => {
+          if (side !== place.side || at !== place.at) return message;
+          const change = changesOf(message)[n];
+          if (change === undefined) return message;
+          what = change.what;
+          const other = change.apply();
+          changed = other !== undefined && !Buffer.from(other).equals(message);
+          return changed ? other! : message;
+        });
+        pair.run();
+        if (what === undefined) break;
+        if (!changed) continue;
+        const ending = expectHonest(pair, victim, `${name}, ${what}`);
+        if (ending !== "connected") {
+          refused++;
+          continue;
+        }
+        const allowed = [...(HARMLESS[name] ?? []), ...(i === 0 ? (FIRST_HELLO[scenario.name] ?? []) : [])];
+        expect(
+          allowed.some((pattern) => pattern.test(what ?? "")),
+          `${name}, ${what} was believed`,
+        ).toBe(true);
+      }
+      expect(refused).toBeGreaterThan(10);
+    },
+  );
+});
