@@ -32,8 +32,8 @@ const HARMLESS: Readonly<Record<string, readonly RegExp[]>> = {
 
 /** A first hello of which less is needed. */
 const FIRST_HELLO: Readonly<Record<string, readonly RegExp[]>> = {
-  // The key is offered for two hashes, and the first is taken.
-  "certificates on both sides with a QKD key": [/\.pre_shared_key\.identities\[last\]/],
+  // The key is offered for two hashes, and either will do.
+  "certificates on both sides with a QKD key": [/\.pre_shared_key\.identities/],
   // The second one counts.
   "HelloRetryRequest with a QKD key": [
     /\.(key_share|pre_shared_key|tls_cert_with_extern_psk|psk_key_exchange_modes)/,
