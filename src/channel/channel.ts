@@ -7,6 +7,7 @@ import { alertFor, PeerAlert, ProtocolError, UsageError } from "../protocol/erro
 import { plain, toHex } from "../protocol/bytes.ts";
 import { HandshakeType, nameOf } from "../protocol/iana.ts";
 import { MAX_PLAINTEXT_BYTES } from "../record/framer.ts";
+import type { Lend } from "../record/output.ts";
 import { exportKeyingMaterial } from "../schedule/traffic.ts";
 import type { Established } from "../handshake/established.ts";
 import type { Effect } from "../handshake/machine.ts";
@@ -50,19 +51,26 @@ export class Channel {
   #readEnded = false;
   #events: ChannelEvent[] = [];
 
-  private constructor(role: "client" | "server", config: ClientConfig | ServerConfig, engine: Engine) {
+  private constructor(
+    role: "client" | "server",
+    config: ClientConfig | ServerConfig,
+    engine: Engine,
+    lend: Lend | undefined,
+  ) {
     this.role = role;
     this.#config = config;
     this.#engine = engine;
-    this.#records = new Records(config.limits, config.padding);
+    this.#records = new Records(config.limits, config.padding, lend);
   }
 
-  static client(config: ClientConfig): Channel {
-    return new Channel("client", config, clientEngine(config.settings));
+  /** A client's end; `lend` gives the memory that its output is written into. */
+  static client(config: ClientConfig, lend?: Lend): Channel {
+    return new Channel("client", config, clientEngine(config.settings), lend);
   }
 
-  static server(config: ServerConfig): Channel {
-    const channel = new Channel("server", config, serverEngine(config.settings));
+  /** A server's end; `lend` gives the memory that its output is written into. */
+  static server(config: ServerConfig, lend?: Lend): Channel {
+    const channel = new Channel("server", config, serverEngine(config.settings), lend);
     channel.#state = "handshaking";
     return channel;
   }
@@ -152,6 +160,7 @@ export class Channel {
       throw new UsageError("ERR_STATE", `send: the channel is ${this.#writeEnded ? "closed" : this.#state}`);
     }
     const size = this.#records.maxContentBytes;
+    this.#records.expectData(data.length);
     for (let at = 0; at < data.length; at += size) {
       if (this.#records.sealed >= this.#config.limits.recordsPerKey) this.#updateKeys(false);
       this.#records.writeData(data.length <= size ? data : data.subarray(at, at + size));
@@ -174,7 +183,7 @@ export class Channel {
     this.#records.writeAlert(AlertLevel.warning, AlertDescription.close_notify);
   }
 
-  /** The bytes to send, in order, in pieces meant for one gathered write. */
+  /** The bytes to send, in order, in pieces meant for one gathered write; each is all that one loan holds. */
   takeOutput(): readonly Uint8Array[] {
     return this.#records.takeOutput();
   }

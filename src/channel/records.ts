@@ -5,14 +5,16 @@ import { ContentType } from "../protocol/iana.ts";
 import {
   HandshakeJoiner,
   MAX_PLAINTEXT_BYTES,
+  PROTECTION_BYTES,
   RecordFramer,
   type HandshakeMessage,
   type RawRecord,
 } from "../record/framer.ts";
+import { type Lend, Output } from "../record/output.ts";
 import {
-  plaintextRecord,
   RecordOpener,
   RecordSealer,
+  writePlaintext,
   type Padding,
   type ProtectionKeys,
 } from "../record/protection.ts";
@@ -36,12 +38,12 @@ type SkipUntil = "second_client_hello" | "first_opened_record";
 export class Records {
   readonly #framer = new RecordFramer();
   readonly #joiner = new HandshakeJoiner();
+  readonly #output: Output;
   readonly #limits: RecordLimits;
   readonly #padding: Padding | undefined;
   #maxInnerBytes = MAX_PLAINTEXT_BYTES + 1;
   #sealer: RecordSealer | undefined;
   #opener: RecordOpener | undefined;
-  #out: Uint8Array[] = [];
   #pendingHandshake: Uint8Array[] = [];
   #maxContentBytes = MAX_PLAINTEXT_BYTES;
   #skip: SkipUntil | undefined;
@@ -51,9 +53,10 @@ export class Records {
   #connected = false;
   #waiting = false;
 
-  constructor(limits: RecordLimits, padding?: Padding) {
+  constructor(limits: RecordLimits, padding?: Padding, lend?: Lend) {
     this.#limits = limits;
     this.#padding = padding;
+    this.#output = new Output(lend);
   }
 
   /** Lends bytes; they are read until the next call of `keep`. Throws a ProtocolError when too much waits. */
@@ -224,12 +227,18 @@ export class Records {
 
   writeChangeCipherSpec(): void {
     this.#flushHandshake();
-    this.#out.push(plaintextRecord(ContentType.change_cipher_spec, Uint8Array.of(1)));
+    writePlaintext(ContentType.change_cipher_spec, Uint8Array.of(1), this.#output);
   }
 
   writeAlert(level: number, description: number): void {
     this.#flushHandshake();
     this.#write(ContentType.alert, Uint8Array.of(level, description));
+  }
+
+  /** Says how much application data is about to be written. */
+  expectData(bytes: number): void {
+    this.#flushHandshake();
+    this.#output.expect(bytes + Math.ceil(bytes / this.#maxContentBytes) * PROTECTION_BYTES);
   }
 
   /** One record of application data, at most `maxContentBytes` long. */
@@ -238,13 +247,10 @@ export class Records {
     this.#write(ContentType.application_data, content);
   }
 
-  /** What is to be sent, in order; the caller owns it. */
+  /** What is to be sent, in order. */
   takeOutput(): readonly Uint8Array[] {
     this.#flushHandshake();
-    if (this.#out.length === 0) return NOTHING;
-    const out = this.#out;
-    this.#out = [];
-    return out;
+    return this.#output.take();
   }
 
   /** Messages under one key share records; their order is never mixed with other content. */
@@ -259,12 +265,10 @@ export class Records {
   }
 
   #write(type: number, content: Uint8Array): void {
-    if (this.#sealer === undefined) this.#out.push(plaintextRecord(type, content));
-    else this.#sealer.seal(type, content, this.#out, this.#maxContentBytes);
+    if (this.#sealer === undefined) writePlaintext(type, content, this.#output);
+    else this.#sealer.seal(type, content, this.#output, this.#maxContentBytes);
   }
 }
-
-const NOTHING: readonly Uint8Array[] = [];
 
 function readAlert(fragment: Uint8Array): Incoming {
   if (fragment.length !== 2) {

@@ -1,5 +1,5 @@
 /** Stateless tickets: the session sealed under keys that rotate. RFC 9846 §4.7.1, in the manner of RFC 5077 §4. */
-import { concat, EMPTY, equal, plain, wipe } from "../protocol/bytes.ts";
+import { concat, equal, plain, wipe } from "../protocol/bytes.ts";
 import { UsageError } from "../protocol/errors.ts";
 import type { AeadKey, CryptoProvider } from "../crypto/provider.ts";
 import type { TicketSealer } from "../handshake/settings.ts";
@@ -7,6 +7,7 @@ import type { TicketSealer } from "../handshake/settings.ts";
 const NAME_BYTES = 16;
 const NONCE_BYTES = 12;
 const KEY_BYTES = 32;
+const TAG_BYTES = 16;
 /** Bytes of one exported set of ticket keys, for servers that share them. */
 const TICKET_KEYS_BYTES = NAME_BYTES + KEY_BYTES;
 
@@ -59,12 +60,13 @@ export class TicketKeys implements TicketSealer {
     const key = this.#current;
     key.sealed++;
     const nonce = this.#provider.random(NONCE_BYTES).slice();
-    const [body, tag] = key.aead.seal(nonce, key.name, state, EMPTY);
-    return concat([key.name, nonce, body, tag]);
+    const data = concat([state, new Uint8Array(TAG_BYTES)]);
+    key.aead.seal(nonce, key.name, data);
+    return concat([key.name, nonce, data]);
   }
 
   open(ticket: Uint8Array): Uint8Array | undefined {
-    if (ticket.length < NAME_BYTES + NONCE_BYTES + 16) return undefined;
+    if (ticket.length < NAME_BYTES + NONCE_BYTES + TAG_BYTES) return undefined;
     this.#rotate();
     const name = ticket.subarray(0, NAME_BYTES);
     const key = [this.#current, this.#previous].find((each) => each !== undefined && equal(each.name, name));

@@ -2,7 +2,6 @@ import { gcm } from "@noble/ciphers/aes.js";
 import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256, sha384 } from "@noble/hashes/sha2.js";
-import { concat } from "../protocol/bytes.ts";
 import { nobleEcdh, nobleKem } from "./noble-agreement.ts";
 import { nobleSigningKey, nobleVerifyingKey } from "./noble-signatures.ts";
 import type {
@@ -111,10 +110,8 @@ function aeadAlgorithm(name: AeadName, keyBytes: number): AeadAlgorithm {
       if (given.length !== keyBytes) throw new RangeError(`${name} takes a key of ${keyBytes} bytes`);
       const key = given.slice();
       return {
-        seal(nonce, aad, content, suffix) {
-          const plain = suffix.length === 0 ? content : concat([content, suffix]);
-          const sealed = cipher(key, nonce, aad).encrypt(plain);
-          return [sealed.subarray(0, content.length), sealed.subarray(content.length)];
+        seal(nonce, aad, data) {
+          data.set(cipher(key, nonce, aad).encrypt(data.subarray(0, data.length - TAG_BYTES)));
         },
         open(nonce, aad, sealed) {
           if (sealed.length < TAG_BYTES) return undefined;

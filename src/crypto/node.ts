@@ -10,7 +10,7 @@ import {
 } from "node:crypto";
 import { EMPTY } from "../protocol/bytes.ts";
 import { nodeEcdh, nodeKem } from "./node-agreement.ts";
-import { plain } from "./node-native.ts";
+import { plain, release } from "./node-native.ts";
 import { hasMlDsa, nodeSigningKey, nodeVerifyingKey } from "./node-signatures.ts";
 import { nobleKem } from "./noble-agreement.ts";
 import type {
@@ -126,20 +126,17 @@ function aeadKey(name: AeadName, key: KeyObject): AeadKey {
   // The three names are one API, but the types know each by itself.
   const cipherName = name as "aes-256-gcm";
   return {
-    seal(nonce, aad, content, suffix) {
+    seal(nonce, aad, data) {
       const cipher = createCipheriv(cipherName, key, nonce, OPTIONS);
       cipher.setAAD(aad);
-      const body = content.length === 0 ? EMPTY : cipher.update(content);
-      if (suffix.length === 0) {
-        cipher.final();
-        return [body, cipher.getAuthTag()];
+      const bodyBytes = data.length - TAG_BYTES;
+      if (bodyBytes > 0) {
+        const body = cipher.update(data.subarray(0, bodyBytes));
+        data.set(body);
+        release(body);
       }
-      const end = cipher.update(suffix);
       cipher.final();
-      const tail = new Uint8Array(suffix.length + TAG_BYTES);
-      tail.set(end);
-      tail.set(cipher.getAuthTag(), suffix.length);
-      return [body, tail];
+      data.set(cipher.getAuthTag(), bodyBytes);
     },
     open(nonce, aad, sealed) {
       const bodyBytes = sealed.length - TAG_BYTES;

@@ -51,16 +51,8 @@ export interface HashAlgorithm {
 
 /** One AEAD key, prepared once; `nonce` has 12 bytes, tags have 16. */
 export interface AeadKey {
-  /**
-   * Encrypts `content ‖ suffix`. The two results in order are the ciphertext with its tag:
-   * the first is as long as `content`, the second holds the rest. Inputs may be reused afterwards.
-   */
-  seal(
-    nonce: Uint8Array,
-    aad: Uint8Array,
-    content: Uint8Array,
-    suffix: Uint8Array,
-  ): readonly [Uint8Array, Uint8Array];
+  /** Encrypts in place: `data` is the plaintext followed by 16 bytes of room, which the tag fills. */
+  seal(nonce: Uint8Array, aad: Uint8Array, data: Uint8Array): void;
   /** The plaintext in memory of its own, or undefined when the tag does not match. */
   open(nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Uint8Array | undefined;
 }

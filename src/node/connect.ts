@@ -4,10 +4,12 @@ import type { Duplex } from "node:stream";
 import { clientConfig, forConnection, type ClientConfig } from "../channel/config.ts";
 import { Channel } from "../channel/channel.ts";
 import { UsageError } from "../protocol/errors.ts";
+import { onread, type Reader } from "./borrowed-reads.ts";
 import { callbackPsk, contextFor, listOf, SecureContext } from "./context.ts";
 import { host } from "./host.ts";
 import { checkOptionNames, CLIENT_OPTIONS, NET_OPTIONS } from "./option-names.ts";
 import type { ConnectOptions } from "./options.ts";
+import { outputMemory } from "./slabs.ts";
 import { QkdTlsSocket } from "./socket.ts";
 
 export const HANDSHAKE_TIMEOUT_MS = 30_000;
@@ -29,18 +31,19 @@ export function connect(...args: readonly unknown[]): QkdTlsSocket {
   checkOptionNames(options, [...CLIENT_OPTIONS, ...NET_OPTIONS], "connect");
   const context = options.secureContext ?? contextFor(options);
   const config = connectionConfig(context, options);
-  const { transport, received } = open(options);
+  const { transport, feed } = open(options);
+  const { lend, sent } = outputMemory(transport);
   const socket = new QkdTlsSocket({
-    channel: Channel.client(config),
+    channel: Channel.client(config, lend),
     host: host(context, undefined, options.signal),
     transport,
     provider: context.provider,
     handshakeTimeoutMs: options.handshakeTimeout ?? HANDSHAKE_TIMEOUT_MS,
     allowHalfOpen: options.allowHalfOpen,
     highWaterMark: options.highWaterMark,
-    fed: received !== undefined,
+    sent,
+    ...(feed === undefined ? {} : { feed }),
   });
-  received?.(socket);
   if (listener !== undefined) socket.once("secureConnect", listener);
   if (options.timeout !== undefined && options.timeout > 0) socket.setTimeout(options.timeout);
   begin(socket, transport, options.signal);
@@ -143,7 +146,7 @@ function makeConfig(
 /** The transport, and a way to have its bytes delivered without a copy where node:net offers one. */
 function open(options: ConnectOptions): {
   readonly transport: Duplex;
-  readonly received?: (socket: QkdTlsSocket) => void;
+  readonly feed?: (reader: Reader) => true;
 } {
   if (options.socket !== undefined) return { transport: options.socket };
   const net = Object.fromEntries(
@@ -156,26 +159,19 @@ function open(options: ConnectOptions): {
       option: "port",
     });
   }
-  let target: QkdTlsSocket | undefined;
+  let target: Reader = () => true;
   const transport: Socket = netConnect({
     noDelay: true,
     ...net,
     allowHalfOpen: true,
-    // Bytes are only borrowed while they are being read, so every connection can share one buffer.
-    onread: {
-      buffer: shared,
-      callback: (count: number, buffer: Uint8Array) => target?.received(buffer.subarray(0, count)) ?? true,
-    },
+    onread: onread((bytes) => target(bytes)),
   } as unknown as NetConnectOpts); // The port or path is among the options copied above.
-  return {
-    transport,
-    received: (socket) => {
-      target = socket;
-    },
+  const feed = (reader: Reader): true => {
+    target = reader;
+    return true;
   };
+  return { transport, feed };
 }
-
-const shared = Buffer.allocUnsafeSlow(65_536);
 
 function begin(socket: QkdTlsSocket, transport: Duplex, signal: AbortSignal | undefined): void {
   if (signal !== undefined) {

@@ -9,24 +9,26 @@ const JOIN_BELOW_BYTES = 4096;
 type Done = (error?: Error | null) => void;
 
 /**
- * Writes to the transport: the first write of a turn at once, further ones of that turn together,
- * each lot in one gathered write.
+ * Writes to the transport: the first write of a turn at once, further ones of that turn together, each lot in one
+ * gathered write. A write is done when the transport is done with it, so no more than one waits there.
  */
 export class Outgoing {
   readonly #channel: Channel;
   readonly #transport: Duplex;
-  #blocked: Done | undefined;
+  readonly #sent: (piece: Uint8Array) => void;
   /** Bytes handed to the transport. */
   bytes = 0;
 
-  constructor(channel: Channel, transport: Duplex) {
+  /** `sent` is told of each piece of output that the transport has no more need of. */
+  constructor(channel: Channel, transport: Duplex, sent: (piece: Uint8Array) => void) {
     this.#channel = channel;
     this.#transport = transport;
+    this.#sent = sent;
   }
 
   write(chunk: Uint8Array, done: Done): void {
     this.#channel.send(chunk);
-    this.#finish(done);
+    this.#flush(done);
   }
 
   writeAll(chunks: readonly { readonly chunk: Uint8Array }[], done: Done): void {
@@ -50,34 +52,35 @@ export class Outgoing {
       }
     }
     sendJoined();
-    this.#finish(done);
+    this.#flush(done);
   }
 
-  /** The callback waits for the end of the turn, so that what else is written in it goes out together. */
-  #finish(done: Done): void {
-    if (this.flush()) process.nextTick(done);
-    else this.#blocked = done;
+  /** Sends what the channel has ready. */
+  flush(): void {
+    this.#flush();
   }
 
-  /** Sends what the channel has ready; false when the transport asks to wait for `drain`. */
-  flush(): boolean {
+  #flush(done?: Done): void {
     const transport = this.#transport;
     const pieces = this.#channel.takeOutput();
-    if (pieces.length === 0 || transport.destroyed || transport.writableEnded) return true;
-    for (const piece of pieces) this.bytes += piece.length;
-    if (pieces.length === 1) return transport.write(pieces[0]);
-    let room = true;
-    transport.cork();
-    for (const piece of pieces) room = transport.write(piece);
-    transport.uncork();
-    return room;
+    const last = pieces.length - 1;
+    if (last < 0 || transport.destroyed || transport.writableEnded) {
+      if (done !== undefined) process.nextTick(done);
+      return;
+    }
+    if (last > 0) transport.cork();
+    pieces.forEach((piece, index) => this.#hand(piece, index === last ? done : undefined));
+    if (last > 0) transport.uncork();
   }
 
-  /** The transport has room again. */
-  drained(): void {
-    const done = this.#blocked;
-    this.#blocked = undefined;
-    done?.();
+  /** A write that fails is never done: the transport's own error, or its close, ends the stream. */
+  #hand(piece: Uint8Array, done: Done | undefined): void {
+    this.bytes += piece.length;
+    this.#transport.write(piece, (error) => {
+      if (error !== null && error !== undefined) return;
+      this.#sent(piece);
+      done?.();
+    });
   }
 
   /** Drops what is ready to be sent. */

@@ -6,11 +6,13 @@ import { Channel } from "../channel/channel.ts";
 import { TicketKeys } from "../channel/tickets.ts";
 import { UsageError } from "../protocol/errors.ts";
 import { redeemer, type Redeemer } from "../qkd/redeemer.ts";
+import { borrowReads, type Reader } from "./borrowed-reads.ts";
 import { contextFor, SecureContext } from "./context.ts";
 import { HANDSHAKE_TIMEOUT_MS } from "./connect.ts";
 import { host, type ServerParts } from "./host.ts";
 import { checkOptionNames, NET_OPTIONS, SERVER_OPTIONS } from "./option-names.ts";
 import type { QkdOptions, ServerOptions } from "./options.ts";
+import { outputMemory } from "./slabs.ts";
 import { QkdTlsSocket } from "./socket.ts";
 
 /** One for all connections of a process; below it nobody is throttled who is not attacking. */
@@ -42,17 +44,20 @@ export class ServerSide {
     this.#config = this.#makeConfig(options.keylog ?? false);
   }
 
-  /** Begins a server's handshake over a connected stream. */
-  accept(transport: Duplex): QkdTlsSocket {
+  /** Begins a server's handshake over a connected stream; `feed` is another way than `data` events to get its bytes. */
+  accept(transport: Duplex, feed?: (reader: Reader) => boolean): QkdTlsSocket {
     const options = this.#options;
+    const { lend, sent } = outputMemory(transport);
     return new QkdTlsSocket({
-      channel: Channel.server(this.#config),
+      channel: Channel.server(this.#config, lend),
       host: host(this.context, this.#parts, options.signal),
       transport,
       provider: this.context.provider,
       handshakeTimeoutMs: options.handshakeTimeout ?? HANDSHAKE_TIMEOUT_MS,
       allowHalfOpen: options.allowHalfOpen,
       highWaterMark: options.highWaterMark,
+      sent,
+      ...(feed === undefined ? {} : { feed }),
     });
   }
 
@@ -145,7 +150,7 @@ export class QkdTlsServer extends NetServer {
   }
 
   #accept(transport: Socket): void {
-    const socket = this.#side.accept(transport);
+    const socket = this.#side.accept(transport, (reader) => borrowReads(transport, reader));
     const failed = (error: Error): void => {
       this.emit("tlsClientError", error, socket);
     };

@@ -5,6 +5,7 @@ import { ProtocolError, TrustError } from "../protocol/errors.ts";
 import { encodeSession } from "../handshake/session.ts";
 import { evidence, type SecurityRecord } from "../observe/evidence.ts";
 import type { Host } from "./host.ts";
+import type { Reader } from "./borrowed-reads.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 
@@ -16,8 +17,10 @@ export interface StreamParts {
   readonly handshakeTimeoutMs: number;
   readonly allowHalfOpen?: boolean | undefined;
   readonly highWaterMark?: number | undefined;
-  /** True when the transport hands its bytes to `received` instead of emitting `data`. */
-  readonly fed?: boolean;
+  /** What to do with output that the transport has no more need of. */
+  readonly sent: (piece: Uint8Array) => void;
+  /** Makes the transport give its bytes to `reader`, which borrows them; false leaves it to `data` events. */
+  readonly feed?: (reader: Reader) => boolean;
 }
 
 /** How long a failed connection waits for the peer to read its alert. */
@@ -29,7 +32,6 @@ export class SecureStream extends Duplex {
   protected readonly transport: Duplex;
   readonly #provider: CryptoProvider;
   readonly #outgoing: Outgoing;
-  readonly #fed: boolean;
   #epochs = { sent: 0, received: 0 };
   #handshakeTimer: NodeJS.Timeout | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
@@ -48,9 +50,8 @@ export class SecureStream extends Duplex {
     this.#host = parts.host;
     this.transport = parts.transport;
     this.#provider = parts.provider;
-    this.#fed = parts.fed ?? false;
-    this.#outgoing = new Outgoing(parts.channel, parts.transport);
-    this.#listen();
+    this.#outgoing = new Outgoing(parts.channel, parts.transport, parts.sent);
+    this.#listen(parts.feed);
     this.#handshakeTimer = setTimeout(() => this.#onHandshakeTimeout(), parts.handshakeTimeoutMs);
   }
 
@@ -65,17 +66,17 @@ export class SecureStream extends Duplex {
     return established === undefined ? undefined : evidence(established, this.#provider, this.#epochs);
   }
 
-  #listen(): void {
+  #listen(feed: StreamParts["feed"]): void {
     const transport = this.transport;
-    if (!this.#fed) transport.on("data", (bytes: Uint8Array) => this.received(bytes));
+    const reader: Reader = (bytes) => this.#received(bytes);
+    if (feed?.(reader) !== true) transport.on("data", reader);
     transport.on("end", () => this.#onTransportEnd());
     transport.on("error", (error: Error) => this.#fail(error));
     transport.on("close", () => this.#onTransportClose());
-    transport.on("drain", () => this.#outgoing.drained());
   }
 
   /** Takes bytes that the transport received, which it may reuse afterwards. False asks it to pause. */
-  received(bytes: Uint8Array): boolean {
+  #received(bytes: Uint8Array): boolean {
     if (this.destroyed) return true;
     this.#touch();
     this.handle(this.channel.receive(bytes));

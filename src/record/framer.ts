@@ -7,6 +7,9 @@ import { ProtocolError } from "../protocol/errors.ts";
 import { ContentType } from "../protocol/iana.ts";
 
 export const HEADER_BYTES = 5;
+export const TAG_BYTES = 16;
+/** What a protected record has beside its content and padding: header, content type and tag. RFC 9846 §5.2. */
+export const PROTECTION_BYTES = HEADER_BYTES + 1 + TAG_BYTES;
 /** RFC 9846 §5.1 and §5.2. */
 export const MAX_PLAINTEXT_BYTES = 2 ** 14;
 const MAX_CIPHERTEXT_BYTES = 2 ** 14 + 256;
@@ -22,8 +25,8 @@ export interface RawRecord {
 export class RecordFramer {
   #input: Uint8Array | undefined;
   #at = 0;
-  /** The record that began in earlier input, at its full size once the header is known. */
-  #partial: Uint8Array | undefined;
+  /** Where a record is put together that began in earlier input; there only while records come in parts. */
+  #assembly: Uint8Array | undefined;
   #filled = 0;
 
   /** Lends `bytes` to the framer until the next `feed` or `keep`. What was fed before must have been taken. */
@@ -34,15 +37,16 @@ export class RecordFramer {
 
   /** The next whole record, or undefined when more bytes are needed. Throws a ProtocolError. */
   next(): RawRecord | undefined {
-    if (this.#partial !== undefined) return this.#completePartial();
+    if (this.#filled > 0) return this.#complete();
     const input = this.#input;
     if (input === undefined) return undefined;
     const left = input.length - this.#at;
     if (left >= HEADER_BYTES) {
-      const length = checkedLength(input, this.#at);
-      if (left >= HEADER_BYTES + length) return this.#cut(input, this.#at, length);
+      const end = this.#at + HEADER_BYTES + checkedLength(input, this.#at);
+      if (end <= input.length) return this.#cut(input, end);
     }
-    if (left > 0) this.#startPartial(input, left);
+    if (left > 0) this.#begin();
+    else this.#assembly = undefined;
     this.#input = undefined;
     return undefined;
   }
@@ -68,55 +72,44 @@ export class RecordFramer {
     }
   }
 
-  #cut(input: Uint8Array, at: number, length: number): RawRecord {
-    const end = at + HEADER_BYTES + length;
+  #cut(input: Uint8Array, end: number): RawRecord {
+    const at = this.#at;
     this.#at = end;
-    return {
-      type: input[at] as number,
-      header: input.subarray(at, at + HEADER_BYTES),
-      fragment: input.subarray(at + HEADER_BYTES, end),
-    };
+    return recordIn(input, at, end);
   }
 
-  #startPartial(input: Uint8Array, left: number): void {
-    const size = left < HEADER_BYTES ? HEADER_BYTES : HEADER_BYTES + checkedLength(input, this.#at);
-    this.#partial = new Uint8Array(size);
-    this.#partial.set(input.subarray(this.#at));
-    this.#filled = left;
-    this.#at = input.length;
+  #begin(): void {
+    this.#assembly ??= new Uint8Array(HEADER_BYTES + MAX_CIPHERTEXT_BYTES);
+    this.#fill(this.#assembly, this.#assembly.length);
   }
 
-  #completePartial(): RawRecord | undefined {
-    this.#fill();
-    let partial = this.#partial as Uint8Array;
-    if (this.#filled < partial.length) return undefined;
-    if (partial.length === HEADER_BYTES) {
-      const whole = new Uint8Array(HEADER_BYTES + checkedLength(partial, 0));
-      whole.set(partial);
-      this.#partial = partial = whole;
-      this.#fill();
-      if (this.#filled < whole.length) return undefined;
-    }
-    this.#partial = undefined;
+  #complete(): RawRecord | undefined {
+    const assembly = this.#assembly as Uint8Array;
+    if (!this.#fill(assembly, HEADER_BYTES)) return undefined;
+    const end = HEADER_BYTES + checkedLength(assembly, 0);
+    if (!this.#fill(assembly, end)) return undefined;
     this.#filled = 0;
-    return {
-      type: partial[0] as number,
-      header: partial.subarray(0, HEADER_BYTES),
-      fragment: partial.subarray(HEADER_BYTES),
-    };
+    return recordIn(assembly, 0, end);
   }
 
-  #fill(): void {
-    const partial = this.#partial as Uint8Array;
+  /** Moves input into the assembly until that holds `target` bytes; false when the input ends before. */
+  #fill(assembly: Uint8Array, target: number): boolean {
     const input = this.#input;
-    if (input === undefined) return;
-    const count = Math.min(partial.length - this.#filled, input.length - this.#at);
-    partial.set(input.subarray(this.#at, this.#at + count), this.#filled);
+    if (input === undefined || this.#filled >= target) return this.#filled >= target;
+    const count = Math.min(target - this.#filled, input.length - this.#at);
+    assembly.set(input.subarray(this.#at, this.#at + count), this.#filled);
     this.#filled += count;
     this.#at += count;
     if (this.#at === input.length) this.#input = undefined;
+    return this.#filled >= target;
   }
 }
+
+const recordIn = (bytes: Uint8Array, at: number, end: number): RawRecord => ({
+  type: bytes[at] as number,
+  header: bytes.subarray(at, at + HEADER_BYTES),
+  fragment: bytes.subarray(at + HEADER_BYTES, end),
+});
 
 /** The length field, after the type and length were found possible. RFC 9846 §5.1 and §5.2. */
 function checkedLength(bytes: Uint8Array, at: number): number {

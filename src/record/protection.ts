@@ -1,10 +1,9 @@
 import { ProtocolError } from "../protocol/errors.ts";
-import { EMPTY, plain } from "../protocol/bytes.ts";
+import { plain } from "../protocol/bytes.ts";
 import { ContentType } from "../protocol/iana.ts";
 import type { AeadKey } from "../crypto/provider.ts";
-import { HEADER_BYTES, MAX_PLAINTEXT_BYTES, type RawRecord } from "./framer.ts";
-
-const TAG_BYTES = 16;
+import { HEADER_BYTES, MAX_PLAINTEXT_BYTES, type RawRecord, TAG_BYTES } from "./framer.ts";
+import type { Output } from "./output.ts";
 
 /** How long the inner plaintext of a record becomes. Given its content length, returns the padded length. */
 export type Padding = (contentBytes: number) => number;
@@ -44,11 +43,6 @@ class Sequence {
   }
 }
 
-/** Below this many bytes, one small buffer costs less than three pieces. */
-const GATHER_FROM_BYTES = 2048;
-const scratch = new Uint8Array(GATHER_FROM_BYTES + 1);
-const SUFFIXES = Array.from({ length: 256 }, (_, type) => Uint8Array.of(type));
-
 /** Protects records in one direction under one key. RFC 9846 §5.2. */
 export class RecordSealer {
   readonly #key: AeadKey;
@@ -66,37 +60,24 @@ export class RecordSealer {
     return this.#sequence.count;
   }
 
-  /**
-   * Appends one record to `out`, as one piece or as header, ciphertext and tail.
-   * `content` has at most `maxContentBytes` bytes; padding never exceeds that either.
-   */
-  seal(type: number, content: Uint8Array, out: Uint8Array[], maxContentBytes = MAX_PLAINTEXT_BYTES): void {
-    const nonce = this.#sequence.next();
+  /** Writes one record; its content has at most `maxContentBytes` bytes, and padding never exceeds that either. */
+  seal(type: number, content: Uint8Array, output: Output, maxContentBytes = MAX_PLAINTEXT_BYTES): void {
+    const contentBytes = content.length;
     const padded =
       this.#padding === undefined
-        ? content.length
-        : Math.min(Math.max(this.#padding(content.length), content.length), maxContentBytes);
-    const sealedBytes = padded + 1 + TAG_BYTES;
-    if (padded === content.length && padded < GATHER_FROM_BYTES) {
-      out.push(this.#sealSmall(nonce, type, content, sealedBytes));
-      return;
-    }
-    const header = recordHeader(ContentType.application_data, sealedBytes);
-    const suffix = padded === content.length ? suffixOf(type) : paddedSuffix(type, padded - content.length);
-    const [body, tail] = this.#key.seal(nonce, header, content, suffix);
-    out.push(header, body, tail);
-  }
-
-  #sealSmall(nonce: Uint8Array, type: number, content: Uint8Array, sealedBytes: number): Uint8Array {
-    const inner = scratch.subarray(0, content.length + 1);
-    inner.set(content);
-    inner[content.length] = type;
-    const record = new Uint8Array(HEADER_BYTES + sealedBytes);
-    writeHeader(record, ContentType.application_data, sealedBytes);
-    const [body, tag] = this.#key.seal(nonce, record.subarray(0, HEADER_BYTES), inner, EMPTY);
-    record.set(body, HEADER_BYTES);
-    record.set(tag, HEADER_BYTES + body.length);
-    return record;
+        ? contentBytes
+        : Math.min(Math.max(this.#padding(contentBytes), contentBytes), maxContentBytes);
+    const protectedBytes = padded + 1 + TAG_BYTES;
+    const record = output.room(HEADER_BYTES + protectedBytes);
+    writeHeader(record, ContentType.application_data, protectedBytes);
+    record.set(content, HEADER_BYTES);
+    record[HEADER_BYTES + contentBytes] = type;
+    record.fill(0, HEADER_BYTES + contentBytes + 1, HEADER_BYTES + padded + 1);
+    this.#key.seal(
+      this.#sequence.next(),
+      record.subarray(0, HEADER_BYTES),
+      record.subarray(HEADER_BYTES, HEADER_BYTES + protectedBytes),
+    );
   }
 }
 
@@ -155,19 +136,11 @@ export class RecordOpener {
   }
 }
 
-/** A record in the clear, as one piece. RFC 9846 §5.1. */
-export function plaintextRecord(type: number, fragment: Uint8Array, version = 0x0303): Uint8Array {
-  const record = new Uint8Array(HEADER_BYTES + fragment.length);
+/** Writes one record in the clear. RFC 9846 §5.1. */
+export function writePlaintext(type: number, fragment: Uint8Array, output: Output): void {
+  const record = output.room(HEADER_BYTES + fragment.length);
   writeHeader(record, type, fragment.length);
-  record[2] = version & 0xff;
   record.set(fragment, HEADER_BYTES);
-  return record;
-}
-
-function recordHeader(type: number, length: number): Uint8Array {
-  const header = new Uint8Array(HEADER_BYTES);
-  writeHeader(header, type, length);
-  return header;
 }
 
 function writeHeader(into: Uint8Array, type: number, length: number): void {
@@ -176,14 +149,4 @@ function writeHeader(into: Uint8Array, type: number, length: number): void {
   into[2] = 3;
   into[3] = length >> 8;
   into[4] = length & 0xff;
-}
-
-function suffixOf(type: number): Uint8Array {
-  return SUFFIXES[type] as Uint8Array;
-}
-
-function paddedSuffix(type: number, zeros: number): Uint8Array {
-  const suffix = new Uint8Array(1 + zeros);
-  suffix[0] = type;
-  return suffix;
 }

@@ -11,7 +11,8 @@ import {
   type HandshakeMessage,
   type RawRecord,
 } from "../../src/record/framer.ts";
-import { plaintextRecord, RecordOpener, RecordSealer } from "../../src/record/protection.ts";
+import { Output } from "../../src/record/output.ts";
+import { RecordOpener, RecordSealer, writePlaintext } from "../../src/record/protection.ts";
 import { deriveSecret, extract } from "../../src/schedule/label.ts";
 import { EarlySecret, finishedData, type BinderKind } from "../../src/schedule/stages.ts";
 import { ticketPsk, trafficKeys, type TrafficKeys } from "../../src/schedule/traffic.ts";
@@ -82,9 +83,9 @@ class Direction {
       const whole = concat([record.header, record.fragment]);
       const opened = this.#opener.open(record);
       expect(opened).toBeDefined();
-      const out: Uint8Array[] = [];
-      this.#sealer.seal(opened!.type, opened!.content, out);
-      expect(toHex(concat(out))).toBe(toHex(whole));
+      const output = new Output();
+      this.#sealer.seal(opened!.type, opened!.content, output);
+      expect(toHex(concat(output.take()))).toBe(toHex(whole));
       return opened!;
     });
   }
@@ -123,9 +124,9 @@ function follow(trace: Trace, psk?: Psk): { readonly resumption: Uint8Array } {
   transcript.select(hash);
   const serverHello = trace["Message_ServerHello"]!;
   expect(toHex(messageIn(trace["Record_ServerHello"]!))).toBe(toHex(serverHello));
-  expect(toHex(plaintextRecord(ContentType.handshake, serverHello))).toBe(
-    toHex(trace["Record_ServerHello"]!),
-  );
+  const output = new Output();
+  writePlaintext(ContentType.handshake, serverHello, output);
+  expect(toHex(concat(output.take()))).toBe(toHex(trace["Record_ServerHello"]!));
   transcript.add(serverHello);
 
   const early = new EarlySecret(hash, psk?.secret);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { concat, EMPTY, fromHex, toHex, utf8 } from "../../src/protocol/bytes.ts";
+import { EMPTY, fromHex, toHex, utf8 } from "../../src/protocol/bytes.ts";
 import { suites } from "../../src/crypto/suites.ts";
 import {
   exportKeyingMaterial,
@@ -9,6 +9,7 @@ import {
 } from "../../src/schedule/traffic.ts";
 import { providers } from "../crypto/vectors.ts";
 import { filled } from "../support/codec-rules.ts";
+import { sealed } from "../support/sealed.ts";
 import * as reference from "./reference.ts";
 
 const hex = (text: string): Uint8Array => fromHex(text) as Uint8Array;
@@ -21,9 +22,7 @@ describe.each(providers)("%s", (_, provider) => {
     expect(toHex(iv)).toBe("5d313eb2671276ee13000b30");
     const known = provider.aead(suite.aead).key(hex("3fce516009c21727d0f2e4e86ee403bc"));
     const [nonce, aad] = [filled(12), filled(5)];
-    expect(toHex(concat(key.seal(nonce, aad, filled(9), EMPTY)))).toBe(
-      toHex(concat(known.seal(nonce, aad, filled(9), EMPTY))),
-    );
+    expect(toHex(sealed(key, nonce, aad, filled(9)))).toBe(toHex(sealed(known, nonce, aad, filled(9))));
   });
 
   test.each(Object.values(suites))("§7.3: key and IV for $name", (suite) => {
@@ -31,8 +30,8 @@ describe.each(providers)("%s", (_, provider) => {
     const { key, iv } = trafficKeys(provider, suite, secret);
     expect(toHex(iv)).toBe(toHex(reference.hkdfExpandLabel(suite.hash, secret, "iv", EMPTY, 12)));
     const raw = reference.hkdfExpandLabel(suite.hash, secret, "key", EMPTY, suite.keyBytes);
-    const expected = provider.aead(suite.aead).key(raw).seal(iv, EMPTY, filled(40), EMPTY);
-    expect(toHex(concat(key.seal(iv, EMPTY, filled(40), EMPTY)))).toBe(toHex(concat(expected)));
+    const expected = sealed(provider.aead(suite.aead).key(raw), iv, EMPTY, filled(40));
+    expect(toHex(sealed(key, iv, EMPTY, filled(40)))).toBe(toHex(expected));
     expect(secret).toEqual(filled(suite.hashBytes));
   });
 
