@@ -6,9 +6,9 @@ export {
   serverConfig,
   type ClientOptions,
   type PolicyOption,
-  type PskOption,
   type ServerOptions,
 } from "./channel/config.ts";
+export type { PskOption } from "./channel/psk.ts";
 export { TicketKeys } from "./channel/tickets.ts";
 export type { Question, Verdict } from "./handshake/question.ts";
 export { decodeSession, encodeSession } from "./handshake/session.ts";

@@ -13,7 +13,8 @@ export type {
   TicketStore,
 } from "./node/options.ts";
 export type { SecurityRecord } from "./observe/evidence.ts";
-export type { PolicyOption, PskOption } from "./channel/config.ts";
+export type { PolicyOption } from "./channel/config.ts";
+export type { PskOption } from "./channel/psk.ts";
 export type { Degradation, Policy, PolicyName, Standing } from "./handshake/policy.ts";
 export {
   KeySourceError,

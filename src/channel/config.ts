@@ -9,7 +9,7 @@ import {
   type NamedGroupName,
   type SignatureSchemeName,
 } from "../protocol/iana.ts";
-import { onlyKnown, whole } from "../protocol/options.ts";
+import { flag, isBytes, isObject, isText, list, oneOf, onlyKnown, whole } from "../protocol/options.ts";
 import { keyExchangeGroup, primitivesOf as partsOf, type KeyExchangeGroup } from "../crypto/groups.ts";
 import type { CryptoProvider, HashName, PrimitiveName } from "../crypto/provider.ts";
 import { verifiableSchemes } from "../crypto/schemes.ts";
@@ -27,13 +27,7 @@ import {
 } from "../handshake/policy.ts";
 import type { Credential } from "../handshake/question.ts";
 import { decodeSession } from "../handshake/session.ts";
-import type {
-  ClientSettings,
-  ServerSettings,
-  Settings,
-  StaticPsk,
-  TicketSealer,
-} from "../handshake/settings.ts";
+import type { ClientSettings, ServerSettings, Settings, TicketSealer } from "../handshake/settings.ts";
 import {
   CLASSICAL_GROUPS,
   GROUPS,
@@ -44,17 +38,8 @@ import {
   TICKET_LIFETIME_SECONDS,
   type Limits,
 } from "./defaults.ts";
+import { hashOf, invalid, isPsk, pskOf, type PskOption } from "./psk.ts";
 import { keyResolver } from "./public-key.ts";
-
-/** A static external PSK. RFC 9257: at least 16 bytes of entropy, for one client and one server. */
-export interface PskOption {
-  readonly identity: string | Uint8Array;
-  readonly key: Uint8Array;
-  /** The hash it was provisioned with; default sha256. */
-  readonly hash?: HashName;
-  /** Import it by RFC 9258 with this context; without, it is used raw. */
-  readonly importContext?: Uint8Array;
-}
 
 /** A preset's name, or a standing for each source; what is left out is as in the preset `pqc`. */
 export type PolicyOption = PolicyName | Partial<Record<"ecdh" | "mlkem" | "qkd", Standing>>;
@@ -182,26 +167,27 @@ export function clientConfig(options: ClientOptions): ClientConfig {
   onlyKnown(options, CLIENT, "client");
   const settings = sharedSettings(options, options.qkd !== undefined);
   const psks = settings.psks;
-  const authentication = options.authentication ?? "certificate";
+  const authentication = oneOf(options, "authentication", ["certificate", "psk"], "certificate");
   if (authentication === "psk" && psks.length === 0 && options.qkd?.authenticates !== true) {
     throw missing("psks", 'authentication: "psk" needs a pre-shared key');
   }
-  const name = options.serverName;
-  const { qkd } = options;
+  const { serverName: name, qkd, credential } = options;
+  if (name !== undefined) checkName(name);
+  if (credential !== undefined && !isCredential(credential)) throw invalid("credential", NO_CREDENTIAL);
   return Object.freeze({
     ...framing(options, settings),
     settings: Object.freeze({
       ...settings,
       ...(name === undefined ? {} : { serverName: name }),
-      sendServerName: (options.sendServerName ?? true) && name !== undefined && !isAddress(name),
+      sendServerName: flag(options, "sendServerName", true) && name !== undefined && !isAddress(name),
       keyShares: whole(options, "keyShares", KEY_SHARES, 0, settings.groups.length),
       authentication: qkd?.authenticates === true ? ("psk" as const) : authentication,
       ...(qkd === undefined ? {} : { qkd: { ...qkdSettings(qkd), peer: sae(qkd.peer, "qkd.peer") } }),
-      ...(options.credential === undefined ? {} : { credential: options.credential }),
+      ...(credential === undefined ? {} : { credential }),
       ...(options.session === undefined ? {} : { session: decodeSession(options.session) }),
-      resumption: options.resumption ?? true,
-      acceptsUnverified: options.acceptsUnverified ?? false,
-      middleboxCompatibility: options.middleboxCompatibility ?? true,
+      resumption: flag(options, "resumption", true),
+      acceptsUnverified: flag(options, "acceptsUnverified", false),
+      middleboxCompatibility: flag(options, "middleboxCompatibility", true),
     }),
   });
 }
@@ -211,6 +197,7 @@ export function forConnection(
   config: ClientConfig,
   { serverName, session }: { readonly serverName?: string; readonly session?: Uint8Array },
 ): ClientConfig {
+  if (serverName !== undefined) checkName(serverName);
   const named = serverName === undefined ? {} : { serverName, sendServerName: !isAddress(serverName) };
   const resumed = session === undefined ? {} : { session: decodeSession(session) };
   return { ...config, settings: { ...config.settings, ...named, ...resumed } };
@@ -220,8 +207,10 @@ export function forConnection(
 export function serverConfig(options: ServerOptions): ServerConfig {
   onlyKnown(options, SERVER, "server");
   const settings = sharedSettings(options, options.qkd !== undefined);
-  const credentials = options.credentials ?? [];
-  const anchored = credentials.length > 0 || options.asksForIdentity || options.asksForPsk;
+  const credentials = list(options, "credentials", "certificate chains with their keys", isCredential);
+  const asksForIdentity = flag(options, "asksForIdentity", false);
+  const asksForPsk = flag(options, "asksForPsk", false);
+  const anchored = credentials.length > 0 || asksForIdentity || asksForPsk;
   if (!anchored && settings.psks.length === 0 && options.qkd?.authenticates !== true) {
     throw missing(
       "cert",
@@ -234,30 +223,34 @@ export function serverConfig(options: ServerOptions): ServerConfig {
     settings: Object.freeze({
       ...settings,
       credentials,
-      asksForIdentity: options.asksForIdentity ?? false,
-      asksForPsk: options.asksForPsk ?? false,
-      clientAuth: options.clientAuth ?? "none",
-      certificateAuthorities: options.certificateAuthorities ?? [],
+      asksForIdentity,
+      asksForPsk,
+      clientAuth: oneOf(options, "clientAuth", ["none", "request", "require"], "none"),
+      certificateAuthorities: list(options, "certificateAuthorities", "DER names", isBytes),
       ...(qkd === undefined ? {} : { qkd: { ...qkdSettings(qkd), acceptRaw: qkd.form === "raw" } }),
-      ...(tickets === undefined || tickets === false
-        ? {}
-        : {
-            tickets: {
-              count: whole(tickets, "count", TICKET_COUNT, 0, 16),
-              lifetimeSeconds: whole(tickets, "lifetimeSeconds", TICKET_LIFETIME_SECONDS, 1, 604_800),
-              ...(tickets.sealer === undefined ? {} : { sealer: tickets.sealer }),
-            },
-          }),
-      honorOwnOrder: options.honorOwnOrder ?? true,
+      ...(tickets === undefined || tickets === false ? {} : { tickets: ticketsOf(tickets) }),
+      honorOwnOrder: flag(options, "honorOwnOrder", true),
       maxIdentities: framing(options, settings).limits.identitiesPerHello,
-      demandsCookie: options.demandsCookie ?? false,
+      demandsCookie: flag(options, "demandsCookie", false),
     }),
   });
 }
 
+function ticketsOf(tickets: Exclude<ServerOptions["tickets"], false | undefined>) {
+  if (!isObject(tickets)) throw invalid("tickets", "is neither false nor an object");
+  onlyKnown(tickets, ["count", "lifetimeSeconds", "sealer"], "tickets");
+  return {
+    count: whole(tickets, "count", TICKET_COUNT, 0, 16),
+    lifetimeSeconds: whole(tickets, "lifetimeSeconds", TICKET_LIFETIME_SECONDS, 1, 604_800),
+    ...(tickets.sealer === undefined ? {} : { sealer: tickets.sealer }),
+  };
+}
+
 function sharedSettings(options: SharedOptions, hasSource: boolean): Settings {
-  const policy = policyOf(options, hasSource);
   const { provider } = options;
+  if (!isObject(provider)) throw missing("provider", "a crypto provider must be given");
+  if (typeof options.now !== "function") throw missing("now", "a clock must be given");
+  const policy = policyOf(options, hasSource);
   const suites = named(options.suites ?? SUITES, "suites", CipherSuite).map((code) => suiteOf(code) as Suite);
   const groups = groupsOf(options, policy);
   selfTest(provider, primitivesOf(suites, groups));
@@ -267,12 +260,12 @@ function sharedSettings(options: SharedOptions, hasSource: boolean): Settings {
     suites,
     groups,
     schemes: schemesOf(options),
-    alpn: alpnOf(options.alpn ?? []),
+    alpn: alpnOf(list(options, "alpn", "protocol names", isText)),
     policy,
-    pskKe: options.pskKe ?? false,
-    psks: (options.psks ?? []).map(pskOf),
+    pskKe: flag(options, "pskKe", false),
+    psks: list(options, "psks", "pre-shared keys", isPsk).map(pskOf),
     ...(limit === undefined ? {} : { recordSizeLimit: whole(options, "recordSizeLimit", limit, 64, 16_385) }),
-    keyLog: options.keyLog ?? false,
+    keyLog: flag(options, "keyLog", false),
     now: options.now,
     publicKeyOf: keyResolver(provider, certificates),
     maxChainLength: options.limits?.chainLength ?? LIMITS.chainLength,
@@ -292,9 +285,11 @@ function policyOf(options: SharedOptions, hasSource: boolean): Policy {
       { option: "policy" },
     );
   }
+  if (typeof wanted !== "string" && !isObject(wanted))
+    throw invalid("policy", "is neither a name nor an object");
   if (typeof wanted === "object") onlyKnown(wanted, ["ecdh", "mlkem", "qkd"], "policy");
   if (options.dangerous !== undefined) onlyKnown(options.dangerous, ["allowClassical"], "dangerous");
-  const allowClassical = options.dangerous?.allowClassical ?? false;
+  const allowClassical = flag(options.dangerous ?? {}, "allowClassical", false);
   const legs = typeof wanted === "string" ? PRESETS[wanted] : { ...PRESETS.pqc, ...wanted };
   const mlkem = allowClassical && legs.mlkem === "required" ? "preferred" : legs.mlkem;
   const policy = checkPolicy({
@@ -302,7 +297,7 @@ function policyOf(options: SharedOptions, hasSource: boolean): Policy {
     ...legs,
     mlkem,
     allowClassical,
-    production: options.production ?? false,
+    production: flag(options, "production", false),
   });
   if (policy.qkd === "required" && !hasSource) {
     throw missing("qkd", `policy ${policy.name} requires QKD, so a key source must be given`);
@@ -370,40 +365,35 @@ function alpnOf(names: readonly string[]): readonly string[] {
   return names;
 }
 
-function pskOf(psk: PskOption): StaticPsk {
-  onlyKnown(psk, ["identity", "key", "hash", "importContext"], "psk");
-  const identity = typeof psk.identity === "string" ? utf8(psk.identity) : psk.identity;
-  if (identity.length === 0 || identity.length > 65_000)
-    throw invalid("psk.identity", "is empty or too long");
-  if (psk.key.length < 16)
-    throw invalid("psk.key", `has ${psk.key.length} bytes; 16 are the least (RFC 9257)`);
-  const hash = psk.hash ?? "sha256";
-  if (hash !== "sha256" && hash !== "sha384") throw invalid("psk.hash", "is neither sha256 nor sha384");
-  return {
-    identity,
-    key: psk.key,
-    hash,
-    ...(psk.importContext === undefined ? {} : { importContext: psk.importContext }),
-  };
-}
-
 function qkdSettings(qkd: QkdIdentityOptions) {
+  if (!isObject(qkd)) throw invalid("qkd", "is no object");
+  onlyKnown(qkd, ["sae", "peer", "form", "rawHash", "authenticates"], "qkd");
   return {
     sae: sae(qkd.sae, "qkd.sae"),
-    form: qkd.form ?? ("imported" as const),
-    rawHash: qkd.rawHash ?? ("sha256" as const),
-    authenticates: qkd.authenticates ?? false,
+    form: oneOf(qkd, "form", ["imported", "raw"], "imported"),
+    rawHash: hashOf(qkd.rawHash, "qkd.rawHash"),
+    authenticates: flag(qkd, "authenticates", false),
   };
 }
 
+function checkName(name: unknown): void {
+  if (!isText(name) || name.length === 0 || name.length > 255)
+    throw invalid("serverName", "a server's name has 1 to 255 characters");
+}
+
+const NO_CREDENTIAL = "is no certificate chain with its key";
+const isCredential = (value: unknown): value is Credential =>
+  isObject(value) && "chain" in value && "key" in value && "schemes" in value;
+
 function sae(id: string, option: string): string {
-  const { length } = utf8(id);
+  const length = isText(id) ? utf8(id).length : 0;
   if (length === 0 || length > 255) throw invalid(option, "an SAE ID has 1 to 255 bytes");
   return id;
 }
 
 function framing(options: SharedOptions, settings: Settings): Framing {
   const given = options.limits ?? {};
+  if (!isObject(given)) throw invalid("limits", "is no object");
   onlyKnown(given, Object.keys(LIMITS), "limits");
   const limits = { ...LIMITS };
   for (const name of Object.keys(LIMITS) as (keyof Limits)[])
@@ -421,9 +411,6 @@ function paddingOf(padding: number | Padding | undefined): Padding | undefined {
 }
 
 const isAddress = (name: string): boolean => /^\d+\.\d+\.\d+\.\d+$/.test(name) || name.includes(":");
-
-const invalid = (option: string, what: string): UsageError =>
-  new UsageError("ERR_OPTION_INVALID", `${option}: ${what}`, { option });
 
 const missing = (option: string, what: string): UsageError =>
   new UsageError("ERR_OPTION_MISSING", what, { option });

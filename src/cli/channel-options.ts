@@ -1,6 +1,6 @@
 /** The options that all commands with a channel share, and how they become options of the library. */
 import type { Command } from "commander";
-import type { PskOption } from "../channel/config.ts";
+import type { PskOption } from "../channel/psk.ts";
 import { PRESETS, type PolicyName } from "../handshake/policy.ts";
 import type { ConnectOptions, ContextOptions, QkdOptions, ServerOptions } from "../node/options.ts";
 import { EMPTY, fromHex, utf8 } from "../protocol/bytes.ts";

@@ -9,6 +9,7 @@ import { trafficKeys } from "../schedule/traffic.ts";
 import type { Agreed, ClientInputs, ClientState, Excuses } from "./client-state.ts";
 import { illegalParameter, missingExtension, unsupportedExtension, wrongVersion } from "./fault.ts";
 import { moveTo, type Effect, type Step } from "./machine.ts";
+import { shortKey } from "./question.ts";
 import {
   firstOffer,
   qkdPsks,
@@ -44,13 +45,8 @@ export function onQkdKey(
   delivered: ClientInputs["qkd_key"],
   settings: ClientSettings,
 ): ClientStep {
-  if (delivered.key.length < 16) {
-    const error = new KeySourceError(
-      "ERR_QKD_KEY_SIZE",
-      `the key has ${delivered.key.length} bytes, 16 are the least`,
-    );
-    return onQkdFailure(_, error, settings);
-  }
+  const tooShort = shortKey(delivered);
+  if (tooShort !== undefined) return onQkdFailure(_, tooShort, settings);
   if (delivered.simulated && settings.policy.production) {
     wipe(delivered.key);
     throw new TrustError(

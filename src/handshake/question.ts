@@ -1,3 +1,5 @@
+import { wipe } from "../protocol/bytes.ts";
+import { KeySourceError } from "../protocol/errors.ts";
 import type { SignatureAlgorithm, SigningKey } from "../crypto/provider.ts";
 import type { SignatureSchemeName } from "../protocol/iana.ts";
 
@@ -34,6 +36,13 @@ export interface DeliveredKey {
   readonly simulated: boolean;
   readonly kind: string;
   readonly kmes?: { readonly source: string; readonly target: string };
+}
+
+/** The refusal of a key that is too short to be one, which is wiped; undefined for any other. RFC 9257 §4. */
+export function shortKey({ key }: DeliveredKey): KeySourceError | undefined {
+  if (key.length >= 16) return undefined;
+  wipe(key);
+  return new KeySourceError("ERR_QKD_KEY_SIZE", `the key has ${key.length} bytes, 16 are the least`);
 }
 
 /** The host's word on the peer. */

@@ -22,6 +22,7 @@ import { chooseSuite } from "./choose.ts";
 import { decryptError } from "./fault.ts";
 import { moveTo, type Step } from "./machine.ts";
 import { missingLeg } from "./policy.ts";
+import { shortKey } from "./question.ts";
 import { answer } from "./server-flight.ts";
 import type { Draft, FoundPsk, PskSearch, ReceivedHello, ServerInputs, ServerState } from "./server-state.ts";
 import { decodeTicketState, type TicketState } from "./session.ts";
@@ -156,10 +157,13 @@ const excused = (draft: Draft, reason: string, code?: string, cause?: unknown): 
 
 /** WAIT_QKD_KEY: the key is here; its binder tells whether both ends hold the same. */
 export function onRedeemedKey(
-  { draft, search, form, initiator, keyId }: In<"WAIT_QKD_KEY">,
+  state: In<"WAIT_QKD_KEY">,
   delivered: ServerInputs["qkd_key"],
   settings: ServerSettings,
 ): ServerStep {
+  const { draft, search, form, initiator, keyId } = state;
+  const tooShort = shortKey(delivered);
+  if (tooShort !== undefined) return onRedeemFailure(state, tooShort, settings);
   if (delivered.simulated && settings.policy.production) {
     wipe(delivered.key);
     const reason = "the QKD key comes from a simulator, which production mode refuses";
