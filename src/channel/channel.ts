@@ -258,6 +258,8 @@ export class Channel {
   #do(effect: Effect): void {
     switch (effect.do) {
       case "send":
+        // A key update that the peer asks for after our close_notify is owed no answer. RFC 9846 §6.1.
+        if (this.#writeEnded) return;
         if (this.#config.settings.keyLog && this.role === "client")
           this.#clientRandom ??= effect.message.slice(6, 38);
         this.#records.writeHandshake(effect.message);
@@ -266,6 +268,7 @@ export class Channel {
         this.#records.writeChangeCipherSpec();
         return;
       case "write_keys":
+        if (this.#writeEnded) return;
         this.#records.useWriteKeys(effect.keys);
         if (this.#established !== undefined) this.#events.push({ event: "key_update", by: "us" });
         return;

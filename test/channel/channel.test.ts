@@ -117,6 +117,26 @@ describe("§6.1: closing", () => {
     expect(pair.error(side) ?? pair.error(far)).toBeUndefined();
   });
 
+  test.each(SIDES)(
+    "after its own close_notify the %s sends nothing more, whatever is asked of it",
+    (side) => {
+      const pair = quiet();
+      pair[side].close();
+      pair.settle();
+      pair[side].close();
+      expect(() => pair[side].send(utf8("x"))).toThrow(UsageError);
+      expect(() => pair[side].updateKeys()).toThrow(UsageError);
+      pair[other(side)].updateKeys({ requestPeer: true });
+      pair.carry(other(side));
+      expect(pair[side].takeOutput()).toEqual([]);
+      // The peer's new key is in use all the same.
+      pair[other(side)].send(utf8("still here"));
+      pair.carry(other(side));
+      expect(fromUtf8(pair.received(side))).toBe("still here");
+      expect(pair.error(side)).toBeUndefined();
+    },
+  );
+
   test.each(SIDES)("data that the %s receives behind close_notify is ignored", (side) => {
     const pair = quiet();
     const forge = forger(pair, other(side));
