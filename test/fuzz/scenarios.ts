@@ -128,8 +128,12 @@ export function converse(pair: Pair): void {
 }
 
 /** No data is ever other than what was sent; where both ends still believe in the connection, `all` of it arrived. */
-export function expectConversation(pair: Pair, what: string, all = true): Ending {
-  const ending = expectNoHarm(pair, what);
+export function expectConversation(
+  pair: Pair,
+  what: string,
+  ending = expectNoHarm(pair, what),
+  all = true,
+): Ending {
   const arrived = [pair.received("server"), pair.received("client")].map(fromUtf8);
   for (const [i, text] of ["ping", "pong"].entries()) {
     if (all && ending === "connected") expect(arrived[i], what).toBe(text);
