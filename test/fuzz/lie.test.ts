@@ -41,7 +41,7 @@ const FIRST_HELLO: Readonly<Record<string, readonly RegExp[]>> = {
   // A ticket that cannot be used leads to a full handshake.
   resumption: [/\.(pre_shared_key|psk_key_exchange_modes)/],
   // Each PSK is offered for two hashes.
-  "external PSK alone": [/\.pre_shared_key\.identities/],
+  "external PSK alone, with X25519MLKEM768": [/\.pre_shared_key\.identities/],
 };
 
 describe.each(scenarios)("$name", (scenario) => {

@@ -28,8 +28,14 @@ export const scenarios: readonly Scenario[] = [
   {
     name: "certificates on both sides with a QKD key",
     options: () => ({
-      client: { ...withQkd.client, alpn: ["h2", "http/1.1"], recordSizeLimit: 4096 },
-      server: { ...withQkd.server, alpn: ["http/1.1"], recordSizeLimit: 8192, clientAuth: "require" },
+      client: { ...withQkd.client, ...quickQkd, alpn: ["h2", "http/1.1"], recordSizeLimit: 4096 },
+      server: {
+        ...withQkd.server,
+        ...quickQkd,
+        alpn: ["http/1.1"],
+        recordSizeLimit: 8192,
+        clientAuth: "require",
+      },
       clientCredentials: credentials(),
     }),
     messages: [
@@ -79,12 +85,12 @@ export const scenarios: readonly Scenario[] = [
     ],
   },
   {
-    name: "external PSK alone",
+    name: "external PSK alone, with X25519MLKEM768",
     options: () => {
       const psks = [{ identity: "them", key: new Uint8Array(32).fill(7), importContext: utf8("us") }];
       return {
-        client: { ...classical, psks, authentication: "psk" },
-        server: { ...classical, psks, credentials: [], tickets: false },
+        client: { psks, authentication: "psk" },
+        server: { psks, credentials: [], tickets: false },
       };
     },
     messages: [
