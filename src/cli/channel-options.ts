@@ -8,7 +8,7 @@ import { CipherSuite, NamedGroup, type CipherSuiteName, type NamedGroupName } fr
 import { etsi014 } from "../qkd/etsi014.ts";
 import { readPskFile } from "../qkd/file.ts";
 import { reserve } from "../qkd/reserve.ts";
-import { bad, needed, oneOf, readPem, seconds, wholeNumber } from "./value.ts";
+import { bad, needed, oneOf, readPassphrase, readPem, seconds, wholeNumber } from "./value.ts";
 
 export { formatEndpoint, parseEndpoint, type Endpoint } from "./value.ts";
 
@@ -22,6 +22,7 @@ export interface ChannelFlags {
   readonly key3?: string;
   readonly cert4?: string;
   readonly key4?: string;
+  readonly passphraseFile?: string;
   readonly ca?: readonly string[];
   readonly groups?: string;
   readonly suites?: string;
@@ -141,11 +142,13 @@ function addIdentity(command: Command): Command {
     command.option(`--cert${nth} <file>`, `another certificate chain, of another key type`);
     command.option(`--key${nth} <file>`, "its private key");
   }
-  return command.option(
-    "--ca <file>",
-    "PEM certificates that we trust; repeat for several (default: those of Node)",
-    collect,
-  );
+  return command
+    .option("--passphrase-file <file>", "the passphrase of our private keys that are encrypted; mode 0600")
+    .option(
+      "--ca <file>",
+      "PEM certificates that we trust; repeat for several (default: those of Node)",
+      collect,
+    );
 }
 
 function addShared(command: Command, peerSae: string): void {
@@ -198,6 +201,8 @@ export const collect = (value: string, before: readonly string[] | undefined): r
 
 function contextOptions(flags: ChannelFlags): ContextOptions {
   const psks = pskOptions(flags);
+  if (flags.passphraseFile !== undefined && flags.key === undefined && flags.kmeKey === undefined)
+    throw needed("--key", "--passphrase-file is for a private key");
   return {
     ...identity(flags),
     ...(flags.ca === undefined ? {} : { ca: flags.ca.map((path) => readPem(path, "--ca")) }),
@@ -221,7 +226,7 @@ const handshakeTimeout = (flags: ChannelFlags): { handshakeTimeout?: number } =>
   flags.timeout === undefined ? {} : { handshakeTimeout: seconds(flags.timeout, "--timeout") };
 
 /** The pairs of certificate and key, each complete. */
-function identity(flags: ChannelFlags): Pick<ContextOptions, "cert" | "key"> {
+function identity(flags: ChannelFlags): Pick<ContextOptions, "cert" | "key" | "passphrase"> {
   const { cert, key, cert2, key2, cert3, key3, cert4, key4 } = flags;
   const pairs = [
     [cert, key],
@@ -237,8 +242,12 @@ function identity(flags: ChannelFlags): Pick<ContextOptions, "cert" | "key"> {
     return [{ cert: readPem(certificate, `--cert${nth}`), key: readPem(privateKey, `--key${nth}`) }];
   });
   if (read.length === 0) return {};
-  return { cert: read.map((each) => each.cert), key: read.map((each) => each.key) };
+  return { cert: read.map((each) => each.cert), key: read.map((each) => each.key), ...passphrase(flags) };
 }
+
+/** Of all keys that we read: one that is not encrypted has no use for it. */
+const passphrase = ({ passphraseFile }: ChannelFlags): { passphrase?: string } =>
+  passphraseFile === undefined ? {} : { passphrase: readPassphrase(passphraseFile, "--passphrase-file") };
 
 function policyName(text: string): PolicyName {
   return oneOf(text, "--policy", Object.keys(PRESETS) as PolicyName[]); // Object.keys forgets the names.
@@ -365,6 +374,7 @@ function keySource(flags: ChannelFlags, url: string, sae: string): QkdOptions["s
     ),
     cert: readPem(kmeCert, flags.kmeCert === undefined ? "--cert" : "--kme-cert"),
     key: readPem(kmeKey, flags.kmeKey === undefined ? "--key" : "--kme-key"),
+    ...passphrase(flags),
   });
 }
 

@@ -60,6 +60,31 @@ const MAX_PEM_BYTES = 2 ** 20;
 
 /** A PEM file. Throws a UsageError when it is missing, no file, empty or longer than 1 MiB. */
 export function readPem(path: string, option: string): Buffer {
+  const { bytes } = readRegular(path, option, MAX_PEM_BYTES);
+  if (!bytes.includes("-----BEGIN ")) throw badFile(option, `${path} holds nothing in PEM (-----BEGIN …)`);
+  return bytes;
+}
+
+const MAX_PASSPHRASE_BYTES = 1024;
+
+/**
+ * The passphrase that is the only line of a file. Throws a UsageError: ERR_FILE_UNSAFE when others may read it,
+ * ERR_FILE_INVALID when it holds none, or more than one line.
+ */
+export function readPassphrase(path: string, option: string): string {
+  const { bytes, mode } = readRegular(path, option, MAX_PASSPHRASE_BYTES);
+  // Windows keeps no such bits.
+  if (process.platform !== "win32" && (mode & 0o077) !== 0) {
+    const text = `${option}: ${path} is open to others (mode 0${(mode & 0o777).toString(8)})`;
+    throw new UsageError("ERR_FILE_UNSAFE", text, { option });
+  }
+  const line = bytes.toString("utf8").replace(/\r?\n$/, "");
+  if (line === "") throw badFile(option, `${path} is empty`);
+  if (/[\r\n]/.test(line)) throw badFile(option, `${path} has more than one line`);
+  return line;
+}
+
+function readRegular(path: string, option: string, maxBytes: number): { bytes: Buffer; mode: number } {
   let file: number;
   try {
     // Without O_NONBLOCK a named pipe would hold us here.
@@ -70,10 +95,8 @@ export function readPem(path: string, option: string): Buffer {
   try {
     const found = fstatSync(file);
     if (!found.isFile()) throw badFile(option, `${path} is not a regular file`);
-    if (found.size > MAX_PEM_BYTES) throw badFile(option, `${path} is longer than ${MAX_PEM_BYTES} bytes`);
-    const bytes = readFileSync(file);
-    if (!bytes.includes("-----BEGIN ")) throw badFile(option, `${path} holds nothing in PEM (-----BEGIN …)`);
-    return bytes;
+    if (found.size > maxBytes) throw badFile(option, `${path} is longer than ${maxBytes} bytes`);
+    return { bytes: readFileSync(file), mode: found.mode };
   } finally {
     closeSync(file);
   }

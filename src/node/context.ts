@@ -150,9 +150,11 @@ function toPkcs8(key: Pem | KeyObject, passphrase: string | undefined): Pem {
     const read = createPrivateKey({ key: text, ...(passphrase === undefined ? {} : { passphrase }) });
     return read.export({ type: "pkcs8", format: "der" });
   } catch (cause) {
-    const what = text.includes("ENCRYPTED")
-      ? "the key cannot be decrypted with this passphrase"
-      : "the key cannot be read";
+    const unread =
+      passphrase === undefined
+        ? "is encrypted and needs a passphrase"
+        : "cannot be decrypted with this passphrase";
+    const what = text.includes("ENCRYPTED") ? `the key ${unread}` : "the key cannot be read";
     throw new UsageError("ERR_OPTION_INVALID", `key: ${what}`, { option: "key", cause });
   }
 }

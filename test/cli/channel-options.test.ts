@@ -1,3 +1,4 @@
+import { createPrivateKey } from "node:crypto";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +14,7 @@ import {
 } from "../../src/cli/channel-options.ts";
 import { makePki } from "../../src/cli/pki-files.ts";
 import type { ConnectOptions, ServerOptions } from "../../src/node/options.ts";
+import { createServer } from "../../src/node/server.ts";
 import { fromHex } from "../../src/protocol/bytes.ts";
 import { UsageError } from "../../src/protocol/errors.ts";
 
@@ -217,3 +219,59 @@ function caught(action: () => unknown): Error {
   }
   throw new Error("nothing was thrown");
 }
+
+describe("--passphrase-file", () => {
+  const PASSPHRASE = "open sesame";
+  const write = (name: string, text: string, mode = 0o600): string => {
+    writeFileSync(file(name), text, { mode });
+    return file(name);
+  };
+  /** The private key of an SAE or the server, encrypted. */
+  function encrypted(name: string): string {
+    const key = createPrivateKey(readFileSync(file(`${name}.key`)));
+    const cipher = { cipher: "aes-256-cbc", passphrase: PASSPHRASE };
+    return write(`${name}.enc`, key.export({ type: "pkcs8", format: "pem", ...cipher }).toString());
+  }
+
+  test("opens the keys of the channel and of the KME; plain keys need none", () => {
+    const key = encrypted("server");
+    const given = write("passphrase", `${PASSPHRASE}\n`);
+    const options = server("--cert", file("server.crt"), "--key", key, "--passphrase-file", given);
+    expect(options).toMatchObject({ passphrase: PASSPHRASE });
+    createServer(options);
+    createServer(
+      server("--cert", file("server.crt"), "--key", file("server.key"), "--passphrase-file", given),
+    );
+    const words = kme("sae-a").map((word) => (word === file("sae-a.key") ? encrypted("sae-a") : word));
+    client(...words, "--peer-sae", "sae-b", "--passphrase-file", given).qkd?.source.close();
+  });
+
+  test("an encrypted key without it, or with another, is refused", () => {
+    const words = ["--cert", file("server.crt"), "--key", encrypted("server")];
+    expect(() => createServer(server(...words))).toThrow(
+      expect.objectContaining({ code: "ERR_OPTION_INVALID", option: "key" }),
+    );
+    const other = write("other", "wrong");
+    expect(() => createServer(server(...words, "--passphrase-file", other))).toThrow(
+      expect.objectContaining({ code: "ERR_OPTION_INVALID", option: "key" }),
+    );
+  });
+
+  test.each([
+    ["a missing file", () => file("nowhere"), "ERR_FILE_INVALID"],
+    ["an empty file", () => write("empty", "\n"), "ERR_FILE_INVALID"],
+    ["two lines", () => write("two", "one\ntwo\n"), "ERR_FILE_INVALID"],
+    ["a file that is no passphrase", () => write("long", "x".repeat(1025)), "ERR_FILE_INVALID"],
+    ["a file that others may read", () => write("open", PASSPHRASE, 0o644), "ERR_FILE_UNSAFE"],
+  ])("%s is refused", (_, path, code) => {
+    const words = ["--cert", file("server.crt"), "--key", file("server.key"), "--passphrase-file", path()];
+    expect(() => server(...words)).toThrow(expect.objectContaining({ code, option: "--passphrase-file" }));
+  });
+
+  test("without a key there is nothing to open", () => {
+    const given = write("lonely", PASSPHRASE);
+    expect(() => client("--passphrase-file", given)).toThrow(
+      expect.objectContaining({ code: "ERR_OPTION_MISSING", option: "--key" }),
+    );
+  });
+});
