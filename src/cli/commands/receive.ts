@@ -5,7 +5,8 @@ import { interruption } from "../interrupt.ts";
 import { listen, type Tell } from "../listen.ts";
 import { exitCodeOf, Reported } from "../output.ts";
 import { TransferError } from "../transfer/error.ts";
-import { ProgressBars } from "../transfer/progress.ts";
+import { type Amount, type Parts, sweepParts } from "../transfer/parts.ts";
+import { ProgressBars, sizeText } from "../transfer/progress.ts";
 import { receiveInto, type ReceiveOptions } from "../transfer/receive.ts";
 import type { Progress, Report } from "../transfer/report.ts";
 import { checksums, eventOf, summary } from "../transfer/summary.ts";
@@ -19,10 +20,13 @@ interface ReceiveFlags extends ServerFlags {
   readonly maxSize?: string;
   readonly maxConnections?: string;
   readonly idleTimeout?: string;
+  readonly keepParts?: string;
   readonly verbose?: boolean;
 }
 
 const MAX_CONNECTIONS = 64;
+const KEEP_PARTS_DAYS = 7;
+const DAY_MS = 86_400_000;
 
 /** Adds `qkd-tls receive`: a directory that takes files from `qkd-tls send`. */
 export function registerReceive(program: Command): void {
@@ -45,6 +49,10 @@ export function registerReceive(program: Command): void {
     .option("--overwrite", "replace files that exist with other content")
     .option("--max-size <bytes>", "the most content in one transfer, as in 500M or 20G (default: no limit)")
     .option("--max-connections <n>", `serve at most this many at a time (default: ${MAX_CONNECTIONS})`)
+    .option(
+      "--keep-parts <days>",
+      `remove unfinished files at the start that nobody went on with for so long (default: ${KEEP_PARTS_DAYS})`,
+    )
     .option("--idle-timeout <seconds>", "end a transfer when nothing moves for so long (default: 60)");
   addServerOptions(command)
     .addHelpText("after", `\n${EXAMPLES}`)
@@ -69,11 +77,14 @@ async function run(directory: string, flags: ReceiveFlags): Promise<void> {
       ? MAX_CONNECTIONS
       : wholeNumber(flags.maxConnections, "--max-connections", 1, 65_535);
   const limits = receiveOptions(flags);
+  const keepDays = wholeNumber(flags.keepParts ?? `${KEEP_PARTS_DAYS}`, "--keep-parts", 0, 36_500);
   const stop = interruption();
   const bars = new ProgressBars();
   const tell = eventOf(flags.json === true, bars);
   const first = outcome();
   try {
+    // Before anybody may go on with one of them.
+    tellParts(await sweepParts(directory, Date.now() - keepDays * DAY_MS), keepDays, tell);
     await listen({
       endpoint,
       websocket: flags.websocket === undefined ? undefined : parseEndpoint(flags.websocket, "--websocket"),
@@ -104,6 +115,16 @@ async function run(directory: string, flags: ReceiveFlags): Promise<void> {
     bars.stop();
     stop.release();
   }
+}
+
+function tellParts({ kept, removed }: Parts, keepDays: number, tell: Tell): void {
+  const text = ({ files, bytes }: Amount): string =>
+    `${files} unfinished ${files === 1 ? "file" : "files"} (${sizeText(bytes)})`;
+  const lines = [
+    ...(removed.files > 0 ? [`removed ${text(removed)}, not gone on with for ${keepDays} days`] : []),
+    ...(kept.files > 0 ? [`${text(kept)} may be gone on with`] : []),
+  ];
+  if (lines.length > 0) tell({ event: "parts", kept, removed }, lines.join("\n"));
 }
 
 function receiveOptions(flags: ReceiveFlags): ReceiveOptions {

@@ -1,5 +1,13 @@
 import { createHash, randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
@@ -145,6 +153,21 @@ describe("qkd-tls send and receive", () => {
     expect(printed.err).toMatch(/again in 0\.5 s \(5 tries left\)/);
   });
 
+  test("remove what nobody went on with, and tell what may be", async () => {
+    mkdirSync(at("in"));
+    const then = new Date(Date.now() - 3 * 86_400_000);
+    for (const name of [".old.0123456789abcdef.part", ".new.0123456789abcdef.part"]) {
+      writeFileSync(at(`in/${name}`), "half");
+    }
+    utimesSync(at("in/.old.0123456789abcdef.part"), then, then);
+    const { port, ended } = await receiver("--keep-parts", "2");
+    await send(file(10).path, port);
+    await ended;
+    expect(printed.err).toMatch(/^removed 1 unfinished file \(4 B\), not gone on with for 2 days$/m);
+    expect(printed.err).toMatch(/^1 unfinished file \(4 B\) may be gone on with$/m);
+    expect(readdirSync(at("in")).toSorted()).toEqual([".new.0123456789abcdef.part", "film.bin"]);
+  });
+
   test("name every file that failed, and end with a failure on both sides", async () => {
     mkdirSync(at("in/dir"), { recursive: true });
     mkdirSync(at("dir"));
@@ -195,6 +218,7 @@ describe("qkd-tls send and receive", () => {
     [["receive", "x", "--listen", "4433"], /--listen/],
     [["receive", "x", "--listen", "localhost:0", "--max-size", "big"], /--max-size/],
     [["receive", "x", "--listen", "localhost:0", "--max-connections", "0"], /--max-connections/],
+    [["receive", "x", "--listen", "localhost:0", "--keep-parts", "-1"], /--keep-parts/],
   ])("refuse %j by name", async (words, why) => {
     const failed = await run(...words).catch((error: Error) => error);
     expect(failed).toMatchObject({
