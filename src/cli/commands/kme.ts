@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { loopStore, startPair } from "../../kme/pair.ts";
 import { type Kme, type Listen, startKme } from "../../kme/server.ts";
 import { UsageError } from "../../protocol/errors.ts";
@@ -35,8 +35,8 @@ export function registerKme(program: Command): void {
         "Prints a line for each KME once it listens; ends on SIGINT or SIGTERM.",
     )
     .option("--single", "one KME (the A side) that serves all SAEs itself")
-    .option("--listen-a <host:port>", "where KME A listens; port 0 takes a free one", address, local(8443))
-    .option("--listen-b <host:port>", "where KME B listens", address, local(8444))
+    .addOption(listenOption("--listen-a", "where KME A listens; port 0 takes a free one", 8443))
+    .addOption(listenOption("--listen-b", "where KME B listens", 8444))
     .option("--pki <dir>", "take ca.crt, kme-a.crt, kme-a.key, kme-b.crt and kme-b.key from here")
     .option("--ca <file>", "PEM certificates that vouch for the SAEs")
     .option("--cert-a <file>", "PEM certificate chain of KME A")
@@ -143,7 +143,12 @@ function pem(flags: KmeFlags, flag: "ca" | `cert${"A" | "B"}` | `key${"A" | "B"}
   }
 }
 
-const local = (port: number): Listen => ({ host: "127.0.0.1", port });
+function listenOption(name: string, description: string, port: number): Option {
+  const local: Listen = { host: "127.0.0.1", port };
+  return new Option(`${name} <host:port>`, description)
+    .argParser(address)
+    .default(local, `127.0.0.1:${port}`);
+}
 
 function address(text: string): Listen {
   const { host, port } = /^(?<host>\[[^\]]+\]|[^:]+):(?<port>\d{1,5})$/.exec(text)?.groups ?? {};

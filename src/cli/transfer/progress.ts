@@ -73,7 +73,7 @@ export class ProgressBars {
     const name = printable(label);
     const bar: SingleBar = bars.create(1, 0, { done: "", all: "", rate: "-", left: "--:--", name });
     this.#live++;
-    let drawnMs = 0;
+    let drawnMs = Number.NEGATIVE_INFINITY;
     return {
       update: (progress) => {
         const nowMs = performance.now();
@@ -85,7 +85,8 @@ export class ProgressBars {
       },
       end: () => {
         bars.remove(bar);
-        if (--this.#live === 0) bars.update();
+        this.#live--;
+        this.#rest();
       },
     };
   }
@@ -96,8 +97,17 @@ export class ProgressBars {
     else this.#write(`${line}\n`);
   }
 
+  /** Ends all that is drawn, also where a transfer was interrupted. */
   stop(): void {
-    this.#bars?.stop();
+    this.#live = 0;
+    this.#rest();
+  }
+
+  /** Without a bar the terminal is as it was, and nothing redraws it. */
+  #rest(): void {
+    if (this.#live > 0 || this.#bars?.isActive !== true) return;
+    this.#bars.update(); // Lines that wait are shown.
+    this.#bars.stop();
   }
 }
 

@@ -76,6 +76,34 @@ describe("bars", () => {
     expect(text()).toMatch(/after\n$/);
   });
 
+  test("that are interrupted are gone, draw no more and leave the cursor to what is said next", () => {
+    vi.useFakeTimers();
+    try {
+      const { stream, text } = screen(true);
+      const bars = new ProgressBars(stream);
+      const [left, right] = [bars.start("one"), bars.start("two")];
+      for (const bar of [left, right]) bar.update(progress);
+      vi.advanceTimersByTime(500);
+      expect(text()).toContain("50%");
+      // As the commands do it: each transfer ends its bar, then all is stopped.
+      left.end();
+      right.end();
+      bars.stop();
+      expect(text()).toSatisfy((shown: string) => shown.endsWith("\u001b[0J"));
+      // Lines wrap again.
+      expect(text().lastIndexOf("\u001b[?7h")).toBeGreaterThan(text().lastIndexOf("\u001b[?7l"));
+      const before = text();
+      bars.log("qkd-tls: interrupted");
+      vi.advanceTimersByTime(5000);
+      left.update({ ...progress, bytes: 100 });
+      vi.advanceTimersByTime(5000);
+      expect(text()).toBe(`${before}qkd-tls: interrupted\n`);
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test("are not drawn where nobody watches", () => {
     const { stream, text } = screen(false);
     const bars = new ProgressBars(stream);
