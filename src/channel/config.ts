@@ -38,7 +38,7 @@ import {
   TICKET_LIFETIME_SECONDS,
   type Limits,
 } from "./defaults.ts";
-import { hashOf, invalid, isPsk, pskOf, type PskOption } from "./psk.ts";
+import { checkOfferable, hashOf, invalid, isPsk, pskOf, type PskOption } from "./psk.ts";
 import { keyResolver } from "./public-key.ts";
 
 /** A preset's name, or a standing for each source; what is left out is as in the preset `pqc`. */
@@ -166,7 +166,8 @@ const SERVER = [
 export function clientConfig(options: ClientOptions): ClientConfig {
   onlyKnown(options, CLIENT, "client");
   const settings = sharedSettings(options, options.qkd !== undefined);
-  const psks = settings.psks;
+  const { psks } = settings;
+  checkOfferable(psks);
   const authentication = oneOf(options, "authentication", ["certificate", "psk"], "certificate");
   if (authentication === "psk" && psks.length === 0 && options.qkd?.authenticates !== true) {
     throw missing("psks", 'authentication: "psk" needs a pre-shared key');

@@ -15,6 +15,22 @@ export interface PskOption {
   readonly importContext?: Uint8Array;
 }
 
+/** An identity with its context; well below what a ClientHello can hold. */
+const IDENTITY_BYTES = 16_384;
+/** All identities of a client, which share the 64 KiB of its extensions with its key shares. */
+const OFFERED_BYTES = 49_152;
+
+/** Throws a UsageError when these do not fit one ClientHello. */
+export function checkOfferable(psks: readonly StaticPsk[]): void {
+  let bytes = 0;
+  for (const { identity, importContext } of psks) {
+    // An imported key is offered once for each hash; around it stand its lengths, its age and its binder.
+    const copies = importContext === undefined ? 1 : 2;
+    bytes += copies * (identity.length + (importContext?.length ?? 0) + 64);
+  }
+  if (bytes > OFFERED_BYTES) throw invalid("psks", "are too many or too long for one ClientHello");
+}
+
 export const isPsk = (value: unknown): value is PskOption => isObject(value);
 
 /** The PSK as the handshake takes it. Throws a UsageError naming the field. */
@@ -22,8 +38,7 @@ export function pskOf(psk: PskOption): StaticPsk {
   onlyKnown(psk, ["identity", "key", "hash", "importContext"], "psk");
   const identity = isText(psk.identity) ? utf8(psk.identity) : psk.identity;
   if (!isBytes(identity)) throw invalid("psk.identity", "is neither text nor bytes");
-  if (identity.length === 0 || identity.length > 65_000)
-    throw invalid("psk.identity", "is empty or too long");
+  if (identity.length === 0) throw invalid("psk.identity", "is empty");
   if (!isBytes(psk.key)) throw invalid("psk.key", "is not made of bytes");
   if (psk.key.length < 16)
     throw invalid("psk.key", `has ${psk.key.length} bytes; 16 are the least (RFC 9257)`);
@@ -31,8 +46,8 @@ export function pskOf(psk: PskOption): StaticPsk {
   if (psk.importContext !== undefined && !isBytes(psk.importContext))
     throw invalid("psk.importContext", "is not made of bytes");
   // Together they become one identity on the wire. RFC 9258 §3.1.
-  if (identity.length + (psk.importContext?.length ?? 0) > 65_500)
-    throw invalid("psk.importContext", "is too long beside its identity");
+  if (identity.length + (psk.importContext?.length ?? 0) > IDENTITY_BYTES)
+    throw invalid("psk.identity", `has more than ${IDENTITY_BYTES} bytes, its context included`);
   return {
     identity,
     key: psk.key,

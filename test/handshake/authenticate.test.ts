@@ -1,0 +1,144 @@
+import { describe, expect, test } from "vitest";
+import { SignatureScheme } from "../../src/protocol/iana.ts";
+import { EMPTY } from "../../src/protocol/bytes.ts";
+import { Certificate, CertificateVerify, Finished } from "../../src/wire/handshake.ts";
+import { credentials } from "../support/credentials.ts";
+import { changing, engines, rewriting, type Edit, type EnginesOptions } from "../support/engines.ts";
+import type { Side } from "../support/pair.ts";
+
+const mutual: EnginesOptions = {
+  client: { credential: credentials().identity },
+  server: { clientAuth: "require" },
+};
+
+/** The edit of what one side sends; the other side must refuse it. */
+const from =
+  (side: Side, edit: Edit): Edit =>
+  (name, body, sender) =>
+    sender === side ? edit(name, body, sender) : undefined;
+
+const certificate = (change: (value: Certificate) => object): Edit =>
+  changing("certificate", Certificate, (value) => ({ ...value, ...change(value) }));
+const verify = (change: (value: CertificateVerify) => object): Edit =>
+  changing("certificate_verify", CertificateVerify, (value) => ({ ...value, ...change(value) }));
+
+const ca = credentials().ca.der;
+const rules: readonly (readonly [string, string, Edit])[] = [
+  [
+    "§4.5.1: a context in Certificate is illegal_parameter",
+    "illegal_parameter",
+    certificate(() => ({ certificate_request_context: Uint8Array.of(1) })),
+  ],
+  [
+    "more certificates than chainLength are bad_certificate",
+    "bad_certificate",
+    certificate(({ certificate_list: chain }) => ({
+      certificate_list: [...chain, ...Array.from({ length: 10 }, () => ({ cert_data: ca, extensions: {} }))],
+    })),
+  ],
+  [
+    "§4.5.1: an extension that was not asked for is unsupported_extension",
+    "unsupported_extension",
+    certificate(({ certificate_list: [leaf] }) => ({
+      certificate_list: [{ ...leaf, extensions: { status_request: Uint8Array.of(1) } }],
+    })),
+  ],
+  [
+    "§4.5.1: bytes that are no certificate are bad_certificate",
+    "bad_certificate",
+    certificate(() => ({ certificate_list: [{ cert_data: Uint8Array.of(1, 2, 3), extensions: {} }] })),
+  ],
+  [
+    "§4.5.2: a scheme that was not offered is illegal_parameter",
+    "illegal_parameter",
+    verify(() => ({ algorithm: 0x0a0a })),
+  ],
+  [
+    "§4.5.2: PKCS #1 is illegal_parameter, although certificates may have it",
+    "illegal_parameter",
+    verify(() => ({ algorithm: SignatureScheme.rsa_pkcs1_sha256 })),
+  ],
+  [
+    "§4.5.2: a scheme that does not fit the key is illegal_parameter",
+    "illegal_parameter",
+    verify(() => ({ algorithm: SignatureScheme.ed25519 })),
+  ],
+  [
+    "§4.5.2: another curve's scheme is illegal_parameter",
+    "illegal_parameter",
+    verify(() => ({ algorithm: SignatureScheme.ecdsa_secp384r1_sha384 })),
+  ],
+  [
+    "§4.5.2: a bent signature is decrypt_error",
+    "decrypt_error",
+    verify(({ signature }) => ({ signature: signature.map((byte, at) => (at === 20 ? byte ^ 1 : byte)) })),
+  ],
+  ["§4.5.2: an empty signature is decrypt_error", "decrypt_error", verify(() => ({ signature: EMPTY }))],
+  [
+    "§4.5.3: a bent Finished is decrypt_error",
+    "decrypt_error",
+    changing("finished", Finished, ({ verify_data }) => ({
+      verify_data: verify_data.map((byte, at) => (at === 0 ? byte ^ 1 : byte)),
+    })),
+  ],
+  [
+    "§4.5.3: a Finished of another length is decode_error",
+    "decode_error",
+    rewriting("finished", (body) => body.slice(1)),
+  ],
+]; // prettier-ignore
+
+describe.each(["client", "server"] as const)("what the %s sends to prove itself", (side) => {
+  test.each(rules)("%s", (_, alert, edit) => {
+    const { failed } = engines({ ...mutual, edit: from(side, edit) });
+    expect(failed).toMatchObject({ side: side === "client" ? "server" : "client", error: { alert } });
+  });
+});
+
+describe("a peer without a certificate", () => {
+  const none = certificate(() => ({ certificate_list: [] }));
+
+  test("§4.5.1: a server that sends none is decode_error", () => {
+    expect(engines({ edit: from("server", none) }).failed).toMatchObject({
+      error: { alert: "decode_error" },
+    });
+  });
+
+  test("§4.5.1: a client that has none is certificate_required, or goes on where one was only asked for", () => {
+    const asked = (clientAuth: "require" | "request") => engines({ server: { clientAuth } });
+    expect(asked("require").failed).toMatchObject({
+      side: "server",
+      error: { code: "ERR_CERT_REQUIRED", alert: "certificate_required" },
+    });
+    const { failed, server } = asked("request");
+    expect(failed).toBeUndefined();
+    const connected = server.find((effect) => effect.do === "connected");
+    expect(connected).toMatchObject({
+      established: { peer: { by: "none" }, verdict: { authorized: false } },
+    });
+  });
+
+  test("§4.4.2: a client whose key fits no scheme of the server's sends none", () => {
+    const { failed } = engines({
+      client: { credential: credentials("ed25519").identity },
+      server: { clientAuth: "require", signatureSchemes: ["ecdsa_secp256r1_sha256"] },
+    });
+    expect(failed).toMatchObject({ side: "server", error: { alert: "certificate_required" } });
+  });
+
+  test("of several certificates the server shows the first that the client can verify", () => {
+    const own = [credentials("ml-dsa-65").identity, credentials().identity];
+    const shown = (options: object) => {
+      const { server } = engines({ server: { credentials: own }, client: options });
+      return server.find((effect) => effect.do === "connected") as
+        | { established: { local: { scheme: string; chain: unknown } } }
+        | undefined;
+    };
+    expect(shown({})?.established.local.scheme).toBe("mldsa65");
+    const classical = shown({ signatureSchemes: ["ecdsa_secp256r1_sha256"] });
+    expect(classical?.established.local).toMatchObject({
+      scheme: "ecdsa_secp256r1_sha256",
+      chain: own[1]!.chain,
+    });
+  });
+});
