@@ -66,18 +66,23 @@ export function encodeSession(session: Session): Uint8Array {
 
 /** Reads a session back. Throws a UsageError (option `session`) when the bytes are none. */
 export function decodeSession(bytes: Uint8Array): Session {
-  let stored: Of<typeof StoredSession>;
+  let session: Session | undefined;
   try {
-    stored = decode(StoredSession, plain(bytes));
+    session = readSession(plain(bytes));
   } catch (cause) {
-    throw new UsageError("ERR_OPTION_INVALID", "session: these bytes are no stored session", {
-      option: "session",
-      cause,
-    });
+    throw noSession("these bytes are no stored session", cause);
   }
-  if (stored.format !== FORMAT || stored.version !== TLS13) {
-    throw new UsageError("ERR_OPTION_INVALID", "session: stored by another version", { option: "session" });
-  }
+  if (session === undefined) throw noSession("stored by another version");
+  return session;
+}
+
+const noSession = (what: string, cause?: unknown): UsageError =>
+  new UsageError("ERR_OPTION_INVALID", `session: ${what}`, { option: "session", cause });
+
+/** Undefined for another version. Throws for bytes or text that are malformed. */
+function readSession(bytes: Uint8Array): Session | undefined {
+  const stored = decode(StoredSession, bytes);
+  if (stored.format !== FORMAT || stored.version !== TLS13) return undefined;
   return {
     suite: stored.suite,
     psk: stored.psk.slice(),
