@@ -1,5 +1,9 @@
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { changesOf, expectHonest, lyingPair } from "../support/tamper.ts";
+import { concat } from "../../src/protocol/bytes.ts";
+import { field, someBytes } from "../support/codec-rules.ts";
+import { fuzz } from "../support/fuzz.ts";
 import { places, scenarios } from "./scenarios.ts";
 
 /**
@@ -79,4 +83,24 @@ describe.each(scenarios)("$name", (scenario) => {
       expect(refused).toBeGreaterThan(10);
     },
   );
+
+  test("random bytes in any message a peer made up: the honest side ends cleanly or goes on", () => {
+    const all = places(scenario);
+    fc.assert(
+      fc.property(fc.nat(all.length - 1), fc.nat(), fc.nat(8), someBytes(0, 8), (i, at, cut, bytes) => {
+        const place = all[i]!;
+        const pair = lyingPair(scenario.options(), (side, n, message) => {
+          if (side !== place.side || n !== place.at) return message;
+          const body = message.subarray(4);
+          const from = at % (body.length + 1);
+          const other = concat([body.subarray(0, from), bytes, body.subarray(from + cut)]);
+          return concat([message.subarray(0, 1), field(3, other)]);
+        });
+        pair.run();
+        const victim = place.side === "client" ? "server" : "client";
+        expectHonest(pair, victim, `${scenario.messages[i]} with ${bytes.length} bytes for ${cut} at ${at}`);
+      }),
+      fuzz(80),
+    );
+  });
 });

@@ -2,17 +2,23 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { expectNoHarm } from "../support/tamper.ts";
 import { concat } from "../../src/protocol/bytes.ts";
+import { ProtocolError } from "../../src/protocol/errors.ts";
 import { someBytes } from "../support/codec-rules.ts";
 import { fuzz } from "../support/fuzz.ts";
 import { Pair, type PairOptions } from "../support/pair.ts";
 import { afterwards, converse, expectConversation, scenarios } from "./scenarios.ts";
 
 /** Replaces what a side's n-th delivery of bytes carries. */
-function onDelivery(options: PairOptions, n: number, change: (bytes: Uint8Array) => Uint8Array): Pair {
+function onDelivery(
+  options: PairOptions,
+  n: number,
+  change: (bytes: Uint8Array) => Uint8Array,
+  pieceBytes = 1 << 20,
+): Pair {
   let at = 0;
   const pair = new Pair({
     ...options,
-    wire: { onBytes: (_, bytes) => (bytes.length > 0 && at++ === n ? change(bytes) : bytes) },
+    wire: { onBytes: (_, bytes) => (bytes.length > 0 && at++ === n ? change(bytes) : bytes), pieceBytes },
   });
   // Whatever is kept of borrowed bytes would show.
   pair.borrowing = true;
@@ -53,20 +59,51 @@ describe("on the wire", () => {
       record,
       fc.array(record, { minLength: 1, maxLength: 40 }).map((all) => concat(all)),
     );
-    const how = fc.constantFrom("before", "in", "behind", "instead");
+    const where = fc.record({
+      scenario: fc.constantFrom(afterwards, ...scenarios),
+      n: fc.nat(DELIVERIES - 1),
+      how: fc.constantFrom("before", "in", "behind", "instead"),
+      place: fc.nat(),
+      pieceBytes: fc.constantFrom(1 << 20, 1000, 7, 1),
+    });
     fc.assert(
-      fc.property(fc.nat(DELIVERIES - 1), how, garbage, fc.nat(), (n, how, bytes, place) => {
-        const pair = onDelivery(afterwards.options(), n, (sent) => {
+      fc.property(where, garbage, ({ scenario, n, how, place, pieceBytes }, bytes) => {
+        const change = (sent: Uint8Array): Uint8Array => {
           if (how === "instead") return bytes;
           const at = { before: 0, in: place % sent.length, behind: sent.length }[how];
           return concat([sent.subarray(0, at), bytes, sent.subarray(at)]);
-        });
+        };
+        const pair = onDelivery(scenario.options(), n, change, pieceBytes);
         converse(pair);
         // Of what was cut off at the end, the rest may still come.
-        const what = `${bytes.length} bytes ${how} delivery ${n}`;
+        const what = `${scenario.name}: ${bytes.length} bytes ${how} delivery ${n}`;
         expectConversation(pair, what, expectNoHarm(pair, what, { alertsMayBeForged: true }), false);
       }),
       fuzz(300),
+    );
+  });
+
+  test.each([afterwards, ...scenarios])("$name: untouched, it connects whatever the pieces", (scenario) => {
+    for (const pieceBytes of [1, 7, 1000]) {
+      const pair = onDelivery(scenario.options(), 0, (bytes) => bytes, pieceBytes);
+      converse(pair);
+      expect(expectConversation(pair, `pieces of ${pieceBytes}`)).toBe("connected");
+    }
+  });
+
+  test("random bytes to a client that has not begun", () => {
+    fc.assert(
+      fc.property(someBytes(1, 80), (bytes) => {
+        const { client } = new Pair(afterwards.options());
+        const events = client.receive(bytes);
+        expect(events.length).toBeLessThan(2);
+        for (const event of events) {
+          expect(event).toMatchObject({ event: "error" });
+          expect((event as { error: Error }).error).toBeInstanceOf(ProtocolError);
+        }
+        expect(client.takeOutput()).toEqual([]);
+      }),
+      fuzz(100),
     );
   });
 
