@@ -78,8 +78,8 @@ function hashOfIdentity(identity: Uint8Array, settings: ServerSettings): HashNam
   const isQkd = settings.qkd?.acceptRaw === true && parseRawQkdIdentity(textOf(identity)) !== undefined;
   if (isQkd) return settings.qkd.rawHash;
   // What only the host may know is an external PSK, whose hash is SHA-256 unless said otherwise. RFC 9846 §4.3.11.
-  const isTicket = settings.tickets?.sealer?.open(identity) !== undefined;
-  return settings.asksForPsk && !isTicket ? "sha256" : undefined;
+  if (!settings.asksForPsk) return undefined;
+  return settings.tickets?.sealer?.open(identity) === undefined ? "sha256" : undefined;
 }
 
 /** The offered PSKs, when their modes and ours allow one to be used at all. */

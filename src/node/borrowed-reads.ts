@@ -11,7 +11,9 @@ export type Reader = (bytes: Uint8Array) => boolean;
 const shared = Buffer.allocUnsafeSlow(65_536);
 
 /** Bytes for an `onread` option of node:net. */
-export const onread = (reader: Reader): { readonly buffer: Uint8Array; readonly callback: (count: number) => boolean } => ({
+export const onread = (
+  reader: Reader,
+): { readonly buffer: Uint8Array; readonly callback: (count: number) => boolean } => ({
   buffer: shared,
   callback: (count) => reader(shared.subarray(0, count)),
 });

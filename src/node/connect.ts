@@ -149,11 +149,11 @@ function open(options: ConnectOptions): {
   readonly feed?: (reader: Reader) => true;
 } {
   if (options.socket !== undefined) return { transport: options.socket };
-  const net = Object.fromEntries(
-    NET_OPTIONS.filter((name) => options[name as never] !== undefined && options[name as never] !== null).map(
-      (name) => [name, options[name as never]],
-    ),
-  );
+  const net: Record<string, unknown> = {};
+  for (const name of NET_OPTIONS) {
+    const value: unknown = options[name as never];
+    if (value !== undefined && value !== null) net[name] = value;
+  }
   if (net["path"] === undefined && net["port"] === undefined) {
     throw new UsageError("ERR_OPTION_MISSING", "connect: a port, a path or a socket is needed", {
       option: "port",

@@ -80,23 +80,49 @@ export function createSecureContext(options: ContextOptions = {}): SecureContext
   return new SecureContext(options);
 }
 
-/** The context of these options; the last few are remembered, so that many connections with the same share one. */
+/**
+ * The context of these options; the last few are remembered, so that many connections with the same share one.
+ * Lists and plain objects are compared by what is in them, because callers write them anew for each call.
+ */
 export function contextFor(options: ContextOptions): SecureContext {
-  const known = recent.find((context) =>
-    CONTEXT_OPTIONS.every((name) => context.options[name as never] === options[name as never]),
-  );
+  const own: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (value !== undefined && isContextOption(name)) own[name] = snapshot(value);
+  }
+  const known = recent.find((context) => sameOptions(context.options, own));
   if (known !== undefined) return known;
-  const own = Object.fromEntries(
-    CONTEXT_OPTIONS.filter((name) => options[name as never] !== undefined).map((name) => [
-      name,
-      options[name as never],
-    ]),
-  );
   const context = new SecureContext(own);
   recent.unshift(context);
   recent.length = Math.min(recent.length, RECENT);
   return context;
 }
+
+const contextOptions: ReadonlySet<string> = new Set(CONTEXT_OPTIONS);
+const isContextOption = (name: string): boolean => contextOptions.has(name);
+
+function sameOptions(known: object, given: Readonly<Record<string, unknown>>): boolean {
+  const [before, now] = [Object.entries(known), Object.entries(given)];
+  return before.length === now.length && before.every(([name, value]) => sameValue(value, given[name]));
+}
+
+function sameValue(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (Array.isArray(a))
+    return Array.isArray(b) && a.length === b.length && a.every((each, at) => each === b[at]);
+  if (!isLiteral(a) || !isLiteral(b)) return false;
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
+}
+
+/** A copy of what a caller might change later. */
+function snapshot(value: unknown): unknown {
+  if (Array.isArray(value)) return [...(value as readonly unknown[])];
+  return isLiteral(value) ? { ...value } : value;
+}
+
+const isLiteral = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+
 const RECENT = 8;
 const recent: SecureContext[] = [];
 

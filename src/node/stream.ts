@@ -177,13 +177,14 @@ export class SecureStream extends Duplex {
 
   #onTransportEnd(): void {
     this.#transportEnded = true;
-    this.handle(this.channel.endOfInput());
+    if (!this.destroyed) this.handle(this.channel.endOfInput());
   }
 
   #onTransportClose(): void {
+    if (this.destroyed) return;
     this.handle(this.channel.endOfInput());
     if (this.channel.readEnded && !this.readableEnded && this.readableLength > 0) return;
-    if (!this.destroyed && this.#heldError === undefined) this.destroy();
+    if (this.#heldError === undefined) this.destroy();
   }
 
   /** What was received before the failure is read first. */

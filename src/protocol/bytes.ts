@@ -5,11 +5,26 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
 
 export const EMPTY = new Uint8Array(0);
 
+/** Up to this many bytes, a loop over ASCII is quicker than a call of the coder. */
+const SHORT_BYTES = 64;
+
 /** UTF-8 bytes of a string. */
-export const utf8 = (text: string): Uint8Array => encoder.encode(text);
+export function utf8(text: string): Uint8Array {
+  if (text.length > SHORT_BYTES) return encoder.encode(text);
+  const out = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code > 0x7f) return encoder.encode(text);
+    out[at] = code;
+  }
+  return out;
+}
 
 /** The string that these bytes spell. Throws a TypeError when they are not UTF-8. */
-export const fromUtf8 = (bytes: Uint8Array): string => decoder.decode(bytes);
+export function fromUtf8(bytes: Uint8Array): string {
+  if (bytes.length > SHORT_BYTES || bytes.some((byte) => byte > 0x7f)) return decoder.decode(bytes);
+  return String.fromCharCode(...bytes);
+}
 
 /**
  * The same bytes as a plain Uint8Array. Node's Buffer is a subclass whose `slice` shares memory instead of

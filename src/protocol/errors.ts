@@ -6,10 +6,15 @@ import type { AlertName } from "./alert.ts";
  * `code` is stable and meant for programs; the message is for people and may change.
  */
 export abstract class QkdTlsError<Code extends string = string> extends Error {
+  /** What a peer can cause at will is not worth a stack: it shows our frames alone, and costs more than a record. */
+  protected static readonly stackless: boolean = false;
   readonly code: Code;
 
   constructor(code: Code, message: string, options?: { cause?: unknown }) {
+    const frames = Error.stackTraceLimit;
+    if (new.target.stackless) Error.stackTraceLimit = 0;
     super(message, options);
+    Error.stackTraceLimit = frames;
     this.code = code;
     this.name = new.target.name;
   }
@@ -35,6 +40,7 @@ export type ProtocolErrorCode =
 
 /** The peer (or the network) broke a rule of the protocol. `alert` is what we send it, once. */
 export class ProtocolError extends QkdTlsError<ProtocolErrorCode> {
+  protected static override readonly stackless = true;
   readonly alert: AlertName;
 
   constructor(code: ProtocolErrorCode, alert: AlertName, message: string, options?: { cause?: unknown }) {
@@ -45,6 +51,7 @@ export class ProtocolError extends QkdTlsError<ProtocolErrorCode> {
 
 /** The peer ended the connection with a fatal alert. `alert` is its name, or its number in words. */
 export class PeerAlert extends QkdTlsError<"ERR_TLS_PEER_ALERT"> {
+  protected static override readonly stackless = true;
   readonly alert: AlertName | `alert ${number}`;
 
   constructor(alert: AlertName | `alert ${number}`) {

@@ -101,8 +101,14 @@ export const TargetKdf = { HKDF_SHA256: 0x0001, HKDF_SHA384: 0x0002 } as const;
 export const TLS12 = 0x0303;
 export const TLS13 = 0x0304;
 
+const names = new WeakMap<Readonly<Record<string, number>>, ReadonlyMap<number, string>>();
+
 /** The name of a code point, or its hexadecimal form when the registry excerpt above does not hold it. */
 export function nameOf(registry: Readonly<Record<string, number>>, code: number): string {
-  for (const [name, value] of Object.entries(registry)) if (value === code) return name;
-  return `0x${code.toString(16).padStart(4, "0")}`;
+  let known = names.get(registry);
+  if (known === undefined) {
+    known = new Map(Object.entries(registry).map(([name, value]) => [value, name]));
+    names.set(registry, known);
+  }
+  return known.get(code) ?? `0x${code.toString(16).padStart(4, "0")}`;
 }

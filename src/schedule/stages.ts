@@ -15,12 +15,14 @@ export type BinderKind = "ext binder" | "res binder" | "imp binder";
 export class EarlySecret {
   readonly #hash: HashAlgorithm;
   readonly #secret: Uint8Array;
+  readonly #withoutPsk: boolean;
 
   /** Without a PSK the input is a string of zeros as long as the hash. The PSK is left to its owner to wipe. */
   constructor(hash: HashAlgorithm, psk?: Uint8Array) {
-    const zeros = new Uint8Array(hash.outputBytes);
     this.#hash = hash;
-    this.#secret = extract(hash, zeros, psk ?? zeros);
+    this.#secret =
+      psk === undefined ? extractZeros(hash).slice() : extract(hash, new Uint8Array(hash.outputBytes), psk);
+    this.#withoutPsk = psk === undefined;
   }
 
   /** The binder over a truncated ClientHello. RFC 9846 §4.3.11.2. */
@@ -33,7 +35,9 @@ export class EarlySecret {
 
   /** Takes in the secret of the key exchange (zeros with psk_ke) and wipes both inputs. */
   intoHandshake(sharedSecret?: Uint8Array): HandshakeSecret {
-    const derived = deriveSecret(this.#hash, this.#secret, "derived", emptyHash(this.#hash));
+    const derived = this.#withoutPsk
+      ? derivedFromZeros(this.#hash).slice()
+      : deriveSecret(this.#hash, this.#secret, "derived", emptyHash(this.#hash));
     const secret = extract(this.#hash, derived, sharedSecret ?? new Uint8Array(this.#hash.outputBytes));
     wipe(this.#secret, derived, sharedSecret);
     return new HandshakeSecret(this.#hash, secret);
@@ -42,6 +46,22 @@ export class EarlySecret {
   wipe(): void {
     wipe(this.#secret);
   }
+}
+
+// Without a PSK the input is known to all, so its two secrets are none and are computed once.
+const extractZeros = once((hash) =>
+  extract(hash, new Uint8Array(hash.outputBytes), new Uint8Array(hash.outputBytes)),
+);
+const derivedFromZeros = once((hash) => deriveSecret(hash, extractZeros(hash), "derived", emptyHash(hash)));
+
+/** Computes a constant of a hash at its first use. */
+function once(compute: (hash: HashAlgorithm) => Uint8Array): (hash: HashAlgorithm) => Uint8Array {
+  const known = new Map<string, Uint8Array>();
+  return (hash) => {
+    let value = known.get(hash.name);
+    if (value === undefined) known.set(hash.name, (value = compute(hash)));
+    return value;
+  };
 }
 
 /** The secrets under which the handshake itself is encrypted; `transcriptHash` is ClientHello..ServerHello. */

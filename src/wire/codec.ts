@@ -70,9 +70,11 @@ export function struct<F extends Record<string, Codec<any>>>(
   fields: F,
 ): Codec<{ readonly [K in keyof F]: Of<F[K]> }> {
   const order = Object.entries(fields);
+  const blank = blankOf(Object.keys(fields));
   return {
     read(from) {
-      const value: Record<string, unknown> = {};
+      // A copy of one blank object: every value of a struct has the same shape.
+      const value: Record<string, unknown> = { ...blank };
       for (const [name, field] of order) {
         from.field = name;
         value[name] = field.read(from);
@@ -84,6 +86,10 @@ export function struct<F extends Record<string, Codec<any>>>(
     },
   };
 }
+
+/** An object with these keys and nothing in them. */
+export const blankOf = (keys: readonly string[]): Readonly<Record<string, undefined>> =>
+  Object.fromEntries(keys.map((key) => [key, undefined]));
 
 /** Reads a value that must fill `bytes` exactly. Throws a ProtocolError (decode_error). */
 export function decode<T>(codec: Codec<T>, input: Uint8Array): T {

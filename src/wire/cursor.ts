@@ -1,3 +1,4 @@
+import { EMPTY } from "../protocol/bytes.ts";
 import { ProtocolError } from "../protocol/errors.ts";
 
 /** How many bytes a length prefix has. */
@@ -68,13 +69,23 @@ export class Reader {
   }
 }
 
+const BLOCK_BYTES = 4096;
+/** The block that the next message is written into, so that each costs only the memory it ends with. */
+let spare: Uint8Array | undefined;
+
 /** Appends bytes; a value that does not fit its field is the caller's mistake (RangeError). */
 export class Writer {
   #bytes: Uint8Array;
   #at = 0;
 
-  constructor(capacity = 512) {
-    this.#bytes = new Uint8Array(capacity);
+  /** `capacity` bytes are there from the start; more are found when needed. */
+  constructor(capacity = BLOCK_BYTES) {
+    if (capacity > BLOCK_BYTES) {
+      this.#bytes = new Uint8Array(capacity);
+      return;
+    }
+    this.#bytes = spare ?? new Uint8Array(BLOCK_BYTES);
+    spare = undefined;
   }
 
   uint(size: 1 | 2 | 3 | 4, value: number): void {
@@ -106,14 +117,22 @@ export class Writer {
     }
   }
 
+  /** What was written, in memory of its own; the writer is spent. */
   done(): Uint8Array {
-    return this.#bytes.subarray(0, this.#at);
+    const block = this.#bytes;
+    this.#bytes = EMPTY;
+    if (block.length > BLOCK_BYTES) return block.subarray(0, this.#at);
+    const out = block.slice(0, this.#at);
+    block.fill(0, 0, this.#at); // It may have held a secret.
+    spare = block;
+    return out;
   }
 
   #grow(by: number): void {
     if (this.#at + by <= this.#bytes.length) return;
     const larger = new Uint8Array(Math.max(this.#at + by, 2 * this.#bytes.length));
     larger.set(this.#bytes.subarray(0, this.#at));
+    this.#bytes.fill(0, 0, this.#at);
     this.#bytes = larger;
   }
 }

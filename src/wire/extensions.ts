@@ -1,6 +1,6 @@
 import { type ExtensionName, ExtensionType, nameOf } from "../protocol/iana.ts";
 import { ProtocolError } from "../protocol/errors.ts";
-import type { Codec, Of } from "./codec.ts";
+import { blankOf, type Codec, type Of } from "./codec.ts";
 import type { Reader, Writer } from "./cursor.ts";
 
 type Bodies = Partial<Record<ExtensionName, Codec<any>>>; // oxlint-disable-line typescript/no-explicit-any -- as in struct()
@@ -25,8 +25,10 @@ export function extensions<B extends Bodies>(
   { min = 0, last }: { readonly min?: number; readonly last?: ExtensionName & keyof B } = {},
 ): Codec<Extensions<B>> {
   const order = Object.keys(bodies) as ExtensionName[];
+  const blank = blankOf(["present", ...order]);
   return {
-    read: (from) => from.within(2, min, 0xffff, (block) => readBlock(block, bodies, last)) as Extensions<B>,
+    read: (from) =>
+      from.within(2, min, 0xffff, (block) => readBlock(block, bodies, blank, last)) as Extensions<B>,
     write(to, value) {
       to.within(2, min, 0xffff, () => {
         for (const name of order) {
@@ -43,10 +45,15 @@ function writeOne<T>(to: Writer, type: number, body: Codec<T>, value: T): void {
   to.within(2, 0, 0xffff, () => body.write(to, value));
 }
 
-function readBlock(block: Reader, bodies: Bodies, last: ExtensionName | undefined): Record<string, unknown> {
+function readBlock(
+  block: Reader,
+  bodies: Bodies,
+  blank: Readonly<Record<string, unknown>>,
+  last: ExtensionName | undefined,
+): Record<string, unknown> {
   const present: number[] = [];
   const seen = new Set<number>();
-  const value: Record<string, unknown> = { present };
+  const value: Record<string, unknown> = { ...blank, present };
   while (block.left > 0) {
     block.field = "extension";
     const type = block.uint(2);

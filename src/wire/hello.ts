@@ -1,4 +1,4 @@
-import { toHex } from "../protocol/bytes.ts";
+import { equal } from "../protocol/bytes.ts";
 import {
   bytes,
   decode,
@@ -106,7 +106,6 @@ export const HELLO_RETRY_RANDOM = Uint8Array.from([
   0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2,
   0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ]);
-const retryRandom = toHex(HELLO_RETRY_RANDOM);
 
 const Prelude = struct({ legacy_version: u16, random: bytes(32), body: rest });
 
@@ -116,7 +115,7 @@ export function decodeServerHello(
 ):
   | { readonly retry: false; readonly hello: ServerHello }
   | { readonly retry: true; readonly hello: HelloRetryRequest } {
-  return toHex(decode(Prelude, body).random) === retryRandom
+  return equal(decode(Prelude, body).random, HELLO_RETRY_RANDOM)
     ? { retry: true, hello: decode(HelloRetryRequest, body) }
     : { retry: false, hello: decode(ServerHello, body) };
 }

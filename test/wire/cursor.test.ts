@@ -29,8 +29,9 @@ describe("numbers", () => {
         (value) => {
           const to = new Writer();
           to.uint(size, value);
-          expect(to.done()).toEqual(number(size, value));
-          const from = new Reader(to.done());
+          const written = to.done();
+          expect(written).toEqual(number(size, value));
+          const from = new Reader(written);
           expect(from.uint(size)).toBe(value);
           expect(from.left).toBe(0);
         },
@@ -83,8 +84,8 @@ describe("bytes", () => {
   test("a Writer grows to whatever is put into it", () => {
     fc.assert(
       fc.property(
-        fc.array(someBytes(0, 700), { maxLength: 6 }),
-        fc.integer({ min: 1, max: 16 }),
+        fc.array(someBytes(0, 3000), { maxLength: 6 }),
+        fc.integer({ min: 1, max: 8192 }),
         (parts, size) => {
           const to = new Writer(size);
           for (const part of parts) to.put(part);
@@ -96,14 +97,27 @@ describe("bytes", () => {
   });
 });
 
+test("two Writers at once do not share memory, and what is done stays as it is", () => {
+  const [first, second] = [new Writer(), new Writer()];
+  first.put(filled(9));
+  second.put(new Uint8Array(9));
+  const [one, other] = [first.done(), second.done()];
+  const third = new Writer();
+  third.put(new Uint8Array(9).fill(0xff));
+  third.done();
+  expect(one).toEqual(filled(9));
+  expect(other).toEqual(new Uint8Array(9));
+});
+
 describe("length prefixes", () => {
   test.each(PREFIXES)("%i bytes in front of a body, both ways", (prefix) => {
     fc.assert(
       fc.property(someBytes(0, 255), (body) => {
-        const to = new Writer(1);
+        const to = new Writer();
         to.within(prefix, 0, 255, () => to.put(body));
-        expect(to.done()).toEqual(field(prefix, body));
-        expect(new Reader(to.done()).within(prefix, 0, 255, (from) => from.rest())).toEqual(body);
+        const written = to.done();
+        expect(written).toEqual(field(prefix, body));
+        expect(new Reader(written).within(prefix, 0, 255, (from) => from.rest())).toEqual(body);
       }),
       fuzz(40),
     );
