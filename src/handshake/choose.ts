@@ -45,10 +45,12 @@ function checkShares({ extensions }: ClientHello): void {
   if (extensions.signature_algorithms === undefined && extensions.pre_shared_key === undefined) {
     throw missingExtension("client_hello: neither signature_algorithms nor pre_shared_key");
   }
+  // Sets, so that a hello full of groups and shares costs no more than its length.
+  const offered = new Set(groups);
   const seen = new Set<number>();
   for (const { group } of shares ?? []) {
     if (seen.has(group)) throw illegalParameter("client_hello: two key shares for one group");
-    if (!groups?.includes(group)) throw illegalParameter("client_hello: a key share for a group not offered");
+    if (!offered.has(group)) throw illegalParameter("client_hello: a key share for a group not offered");
     seen.add(group);
   }
 }
@@ -178,7 +180,10 @@ export function retryMessage(
 export function chooseProtocol(hello: ClientHello, settings: ServerSettings): string | undefined {
   const offered = hello.extensions.application_layer_protocol_negotiation;
   if (offered === undefined || settings.alpn.length === 0) return undefined;
-  const chosen = settings.alpn.find((name) => offered.some((theirs) => equal(theirs, utf8(name))));
+  const chosen = settings.alpn.find((name) => {
+    const ours = utf8(name);
+    return offered.some((theirs) => equal(theirs, ours));
+  });
   if (chosen === undefined) {
     throw new ProtocolError(
       "ERR_TLS_NO_ALPN",
