@@ -29,6 +29,8 @@ export interface Agreed {
   readonly clientSecret: Uint8Array;
   readonly serverSecret: Uint8Array;
   readonly alpn?: string;
+  /** verify_data of the server's Finished, once it came. */
+  readonly serverFinished?: Uint8Array;
 }
 
 /** The server's word on itself once it was proven and judged. */

@@ -1,5 +1,5 @@
 /** The client's table of states. RFC 9846 Appendix A.1. */
-import { fromUtf8, wipe } from "../protocol/bytes.ts";
+import { EMPTY, fromUtf8, wipe } from "../protocol/bytes.ts";
 import { ExtensionType, nameOf, type SignatureSchemeName } from "../protocol/iana.ts";
 import { ProtocolError } from "../protocol/errors.ts";
 import { decode } from "../wire/codec.ts";
@@ -153,12 +153,13 @@ function onVerdict({ agreed, request, chain, proven }: In<"WAIT_VERDICT">, verdi
 }
 
 function onFinished(
-  { agreed, request, server }: In<"WAIT_FINISHED">,
+  { agreed: before, request, server }: In<"WAIT_FINISHED">,
   message: HandshakeMessage,
   settings: ClientSettings,
 ): ClientStep {
-  const { transcript, hash } = agreed;
-  checkFinished(message.body, hash, agreed.serverSecret, transcript.hash());
+  const { transcript, hash } = before;
+  checkFinished(message.body, hash, before.serverSecret, transcript.hash());
+  const agreed = { ...before, serverFinished: message.body.slice() };
   transcript.add(message.bytes);
   const serverFinishedHash = transcript.hash();
   if (request === undefined) {
@@ -187,7 +188,10 @@ function onFinished(
   const send: Effect = { do: "send", message: certificate };
   if (credential.key === "external") {
     const next: ClientState = { at: "WAIT_SIGNATURE", agreed, server, scheme, serverFinishedHash };
-    return moveTo(next, send, { do: "ask", question: { ask: "sign", algorithm, message: content } });
+    return moveTo(next, send, {
+      do: "ask",
+      question: { ask: "sign", algorithm, message: content, credential },
+    });
   }
   const signature = credential.key.sign(algorithm, content);
   return signed(agreed, server, serverFinishedHash, scheme, signature, [send], settings);
@@ -245,7 +249,7 @@ function complete(
   const resumptionSecret = main.resumption(transcript.hash());
   main.wipe();
   wipe(agreed.clientSecret, agreed.serverSecret);
-  const established = describe(agreed, server, local, secrets, settings);
+  const established = describe(agreed, server, local, finished.subarray(4), secrets, settings);
   const connected = {
     suite,
     hash,
@@ -279,6 +283,7 @@ function describe(
   agreed: Agreed,
   server: ServerIdentity,
   local: Authentication,
+  ownFinished: Uint8Array,
   secrets: Established["secrets"],
   settings: ClientSettings,
 ): Established {
@@ -306,5 +311,6 @@ function describe(
     degraded: agreed.degraded,
     retried: agreed.retried,
     secrets,
+    finished: { local: ownFinished, peer: agreed.serverFinished ?? EMPTY },
   };
 }

@@ -53,4 +53,6 @@ export interface Established {
   readonly degraded: readonly Degradation[];
   readonly retried: boolean;
   readonly secrets: ConnectionSecrets;
+  /** verify_data of both Finished messages. RFC 9846 §4.5.3. */
+  readonly finished: { readonly local: Uint8Array; readonly peer: Uint8Array };
 }

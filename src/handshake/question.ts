@@ -20,12 +20,18 @@ export type Question =
       readonly chain: readonly Uint8Array[];
       readonly name?: string;
     }
-  /** Which certificate to show for this name. Answer: Identity, or undefined for the default one. */
+  /** Which certificate to show for this name. Answer: one or several Credentials, or undefined for the default ones. */
   | { readonly ask: "choose_identity"; readonly serverName: string }
   /** The PSK of an identity that no static list holds. Answer: StaticPsk or undefined. */
   | { readonly ask: "find_psk"; readonly identity: Uint8Array }
   /** A signature by a key that lives elsewhere (HSM). Answer: the signature's bytes. */
-  | { readonly ask: "sign"; readonly algorithm: SignatureAlgorithm; readonly message: Uint8Array }
+  | {
+      readonly ask: "sign";
+      readonly algorithm: SignatureAlgorithm;
+      readonly message: Uint8Array;
+      /** Whose key shall sign. */
+      readonly credential: Credential;
+    }
   /** A stored session by its ticket, when a ticket store is used. Answer: its bytes or undefined. */
   | { readonly ask: "load_ticket"; readonly ticket: Uint8Array };
 

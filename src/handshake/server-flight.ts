@@ -49,7 +49,7 @@ export function answer(draft: Draft, psk: FoundPsk | undefined, settings: Server
   const content = signedContent("server", transcript.hash());
   const algorithm = algorithmOf(scheme);
   if (credential.key === "external") {
-    effects.push({ do: "ask", question: { ask: "sign", algorithm, message: content } });
+    effects.push({ do: "ask", question: { ask: "sign", algorithm, message: content, credential } });
     return moveTo({ at: "WAIT_SIGNATURE", flight }, ...effects);
   }
   return verifyAndFinish(flight, credential.key.sign(algorithm, content), effects, settings);
@@ -76,7 +76,7 @@ function usesCertificate({ received }: Draft, psk: FoundPsk | undefined): boolea
 }
 
 function chooseCredential(draft: Draft, settings: ServerSettings): Credential {
-  const candidates = draft.credential === undefined ? settings.credentials : [draft.credential];
+  const candidates = draft.credentials ?? settings.credentials;
   if (candidates.length === 0) {
     throw nothingInCommon("client_hello: no PSK in common, and this server has no certificate");
   }
@@ -227,7 +227,7 @@ function finish(flight: Flight, effects: Effect[], settings: ServerSettings): Se
     { do: "log_secret", label: "EXPORTER_SECRET", secret: secrets.exporter },
     { do: "write_keys", keys: trafficKeys(settings.provider, draft.suite, secrets.serverTraffic) },
   );
-  const answered = { flight, secrets };
+  const answered = { flight, secrets, finished: message.subarray(4) };
   if (flight.clientCertificateRequested) return moveTo({ at: "WAIT_CERT", answered }, ...effects);
   const ticket = psk?.ticket;
   const client = {

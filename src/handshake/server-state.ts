@@ -46,7 +46,8 @@ export interface Draft {
   readonly group?: KeyExchangeGroup;
   readonly retried: boolean;
   readonly transcript: Transcript;
-  readonly credential?: Credential;
+  /** What the host chose for this server name. */
+  readonly credentials?: readonly Credential[];
   readonly excuses: Excuses;
 }
 
@@ -75,6 +76,8 @@ export interface Flight {
 export interface Answered {
   readonly flight: Flight;
   readonly secrets: ConnectionSecrets;
+  /** verify_data of our Finished. */
+  readonly finished: Uint8Array;
 }
 
 export interface ClientIdentity {
@@ -126,7 +129,7 @@ interface ConnectedServer {
 /** What moves a server: a message from the client, or an answer from the host. */
 export interface ServerInputs {
   readonly client_hello: HandshakeMessage;
-  readonly identity: Credential | undefined;
+  readonly identity: Credential | readonly Credential[] | undefined;
   readonly qkd_key: DeliveredKey;
   readonly qkd_failure: Error;
   readonly ticket: Uint8Array | undefined;

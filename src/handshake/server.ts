@@ -105,10 +105,11 @@ function askAgain(
 
 function onIdentity(
   { draft }: In<"WAIT_IDENTITY">,
-  credential: ServerInputs["identity"],
+  identity: ServerInputs["identity"],
   settings: ServerSettings,
 ): ServerStep {
-  const chosen = credential === undefined ? draft : { ...draft, credential };
+  const chosen =
+    identity === undefined ? draft : { ...draft, credentials: "chain" in identity ? [identity] : identity };
   return searchPsk(chosen, { stage: "qkd", next: 0 }, settings);
 }
 
@@ -159,7 +160,7 @@ function onFinished(
   wipe(flight.clientSecret);
   const effects: Effect[] = [
     { do: "read_keys", keys: trafficKeys(settings.provider, draft.suite, secrets.clientTraffic) },
-    { do: "connected", established: describe(answered, client, settings) },
+    { do: "connected", established: describe(answered, client, message.body.slice(), settings) },
   ];
   // Where QKD is required each connection takes a fresh key, so a ticket would never be accepted.
   if (settings.tickets !== undefined && settings.policy.qkd !== "required" && takesTickets(draft)) {
@@ -178,8 +179,9 @@ function onFinished(
 }
 
 function describe(
-  { flight, secrets }: Answered,
+  { flight, secrets, finished }: Answered,
   client: ClientIdentity,
+  clientFinished: Uint8Array,
   settings: ServerSettings,
 ): Established {
   const { draft, psk, scheme } = flight;
@@ -209,6 +211,7 @@ function describe(
     degraded: flight.degraded,
     retried: draft.retried,
     secrets,
+    finished: { local: finished, peer: clientFinished },
   };
 }
 
@@ -220,8 +223,6 @@ function pskProof({ psk }: Answered["flight"], settings: ServerSettings): Authen
 }
 
 function ownChainOf({ draft, scheme }: Answered["flight"], settings: ServerSettings): readonly Uint8Array[] {
-  if (draft.credential !== undefined) return draft.credential.chain;
-  return (
-    settings.credentials.find((each) => scheme !== undefined && each.schemes.includes(scheme))?.chain ?? []
-  );
+  const credentials = draft.credentials ?? settings.credentials;
+  return credentials.find((each) => scheme !== undefined && each.schemes.includes(scheme))?.chain ?? [];
 }

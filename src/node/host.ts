@@ -10,7 +10,7 @@ import { drawer, type Drawer } from "../qkd/drawer.ts";
 import type { Redeemer } from "../qkd/redeemer.ts";
 import type { KeySource } from "../qkd/source.ts";
 import type { SecureContext } from "./context.ts";
-import type { ServerOptions } from "./options.ts";
+import type { ExternalSigner, ServerOptions } from "./options.ts";
 
 /** What a connection asks its surroundings; everything may be answered at once or later. */
 export interface Host {
@@ -59,7 +59,7 @@ function answer(
     case "load_ticket":
       return server?.options.ticketStore?.get(question.ticket);
     case "sign":
-      return sign(question, context);
+      return sign(question);
   }
 }
 
@@ -131,14 +131,14 @@ async function redeem(
 function chooseIdentity(
   serverName: string,
   server: ServerParts | undefined,
-): Promise<Credential | undefined> | undefined {
+): Promise<readonly Credential[] | undefined> | undefined {
   const choose = server?.options.SNICallback;
   if (choose === undefined) return undefined;
   return new Promise((resolve, reject) => {
     choose(serverName, (error, context) => {
       if (error !== null && error !== undefined) {
         reject(new TrustError("ERR_CERT_REQUIRED", "unrecognized_name", error.message, { cause: error }));
-      } else resolve(context?.credentials[0]);
+      } else resolve(context?.credentials);
     });
   });
 }
@@ -170,11 +170,12 @@ function textOf(bytes: Uint8Array): string | undefined {
   }
 }
 
-function sign(
-  { algorithm, message }: Extract<Question, { ask: "sign" }>,
-  context: SecureContext,
-): Uint8Array | Promise<Uint8Array> {
-  const signer = context.credentials.find(({ key }) => key === "external")?.sign;
+function sign({
+  algorithm,
+  message,
+  credential,
+}: Extract<Question, { ask: "sign" }>): Uint8Array | Promise<Uint8Array> {
+  const signer = (credential as Credential & { readonly sign?: ExternalSigner }).sign; // As ContextOptions takes it.
   if (signer === undefined) {
     throw new UsageError("ERR_OPTION_MISSING", "credentials: an external key needs its sign function", {
       option: "credentials",

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { PeerCertificate } from "node:tls";
 import { EMPTY } from "../protocol/bytes.ts";
 import { UsageError } from "../protocol/errors.ts";
+import { decodeSession } from "../handshake/session.ts";
 import { legacyCertificate } from "./host.ts";
 import { isNetSocket } from "./options.ts";
 import { SecureStream } from "./stream.ts";
@@ -85,6 +86,28 @@ export class QkdTlsSocket extends SecureStream {
     return this.session === undefined ? undefined : Buffer.from(this.session);
   }
 
+  /** The ticket inside the newest session; undefined before one came, and on a server. As in node:tls. */
+  getTLSTicket(): Buffer | undefined {
+    return this.session === undefined ? undefined : Buffer.from(decodeSession(this.session).ticket);
+  }
+
+  /** verify_data of our Finished message. As in node:tls; for a channel binding see `getChannelBinding`. */
+  getFinished(): Buffer | undefined {
+    const finished = this.channel.established?.finished.local;
+    return finished === undefined ? undefined : Buffer.from(finished);
+  }
+
+  /** verify_data of the peer's Finished message. As in node:tls. */
+  getPeerFinished(): Buffer | undefined {
+    const finished = this.channel.established?.finished.peer;
+    return finished === undefined ? undefined : Buffer.from(finished);
+  }
+
+  /** Always false, which says that nothing was set: `recordSizeLimit` and `padding` govern records here. */
+  setMaxSendFragment(_bytes: number): false {
+    return false;
+  }
+
   isSessionReused(): boolean {
     return this.channel.established?.resumed ?? false;
   }
@@ -145,6 +168,12 @@ export class QkdTlsSocket extends SecureStream {
     else this.once("finish", () => this.destroy());
   }
 
+  /** Closes the transport with a reset. As in node:net. */
+  resetAndDestroy(): this {
+    if (isNetSocket(this.transport)) this.transport.resetAndDestroy();
+    return this.destroy();
+  }
+
   address(): AddressInfo | Record<string, never> {
     return isNetSocket(this.transport) ? this.transport.address() : {};
   }
@@ -163,6 +192,20 @@ export class QkdTlsSocket extends SecureStream {
   }
   get localPort(): number | undefined {
     return isNetSocket(this.transport) ? this.transport.localPort : undefined;
+  }
+  get localFamily(): string | undefined {
+    return isNetSocket(this.transport) ? this.transport.localFamily : undefined;
+  }
+  /** True until the transport is connected. As in node:net. */
+  get pending(): boolean {
+    return this.connecting;
+  }
+  /** As in node:net. */
+  get readyState(): "opening" | "open" | "readOnly" | "writeOnly" | "closed" {
+    if (this.connecting) return "opening";
+    if (this.readable && this.writable) return "open";
+    if (this.readable) return "readOnly";
+    return this.writable ? "writeOnly" : "closed";
   }
   get connecting(): boolean {
     return isNetSocket(this.transport) && this.transport.connecting;

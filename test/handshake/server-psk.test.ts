@@ -259,7 +259,7 @@ describe("QKD identities", () => {
             : undefined,
       });
       expect(failed?.side, `byte ${at}`).toBe("server");
-      expect((failed?.error as { alert?: string }).alert).toMatch(
+      expect((failed!.error as { alert?: string }).alert).toMatch(
         /insufficient_security|decrypt_error|illegal_parameter/,
       );
     }

@@ -1,0 +1,326 @@
+import { once } from "node:events";
+import { createServer as netServer, type AddressInfo } from "node:net";
+import { describe, expect, test } from "vitest";
+import { connect, inProcessPair, KeySourceError, UsageError } from "../../src/index.ts";
+import type { ConnectOptions } from "../../src/index.ts";
+import { credentials } from "../support/credentials.ts";
+import { connected, failure, listen, reach, read } from "../support/sockets.ts";
+import { fails, scriptedSource } from "../support/scripted-source.ts";
+
+const own = credentials();
+const { caPem: ca } = own;
+
+describe("the ways to call connect", () => {
+  test("(port, host, options, listener), (port, options, listener), (port, host) and (options, listener)", async () => {
+    const { port } = await listen();
+    const options = { ca, servername: "localhost" };
+    const calls = [
+      (done: () => void) => connect(port, "127.0.0.1", options, done),
+      (done: () => void) => connect(port, { ...options, host: "127.0.0.1" }, done),
+      (done: () => void) => connect({ ...options, host: "127.0.0.1", port }, done),
+    ];
+    for (const call of calls) {
+      await new Promise<void>((resolve, reject) => {
+        const socket = call(() => {
+          socket.destroy();
+          resolve();
+        });
+        socket.on("error", reject);
+      });
+    }
+  });
+
+  test("without a place to connect to, or with nonsense, is a UsageError", () => {
+    expect(() => connect({})).toThrow(
+      expect.objectContaining({ code: "ERR_OPTION_MISSING", option: "port" }),
+    );
+    expect(() => connect(1, 2 as never)).toThrow(UsageError);
+    const { a } = inProcessPair({ a: "sae-a", b: "sae-b" });
+    expect(() => connect({ port: 1, qkd: { source: a } })).toThrow(
+      expect.objectContaining({ option: "qkd.peer" }),
+    );
+  });
+
+  test("a wrong option of the channel is thrown at the call", () => {
+    expect(() => connect({ port: 1, ca, recordSizeLimit: 1 })).toThrow(
+      expect.objectContaining({ option: "recordSizeLimit" }),
+    );
+    expect(() => connect({ port: 1, ca, session: Buffer.from("x") })).toThrow(
+      expect.objectContaining({ option: "session" }),
+    );
+  });
+});
+
+describe("what cannot connect is an error event, never thrown", () => {
+  test("nobody listens", async () => {
+    const idle = netServer().listen(0, "127.0.0.1");
+    await once(idle, "listening");
+    const { port } = idle.address() as AddressInfo;
+    idle.close();
+    await once(idle, "close");
+    const socket = reach(port);
+    expect(await failure(socket)).toMatchObject({ code: "ECONNREFUSED" });
+    expect(socket.destroyed).toBe(true);
+  });
+
+  test("a peer that speaks something else", async () => {
+    const plain = netServer((socket) => void socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")).listen(
+      0,
+      "127.0.0.1",
+    );
+    await once(plain, "listening");
+    const socket = reach((plain.address() as AddressInfo).port);
+    expect(await failure(socket)).toMatchObject({ code: "ERR_TLS_DECODE" });
+    plain.close();
+  });
+
+  test("a peer that hangs up during the handshake", async () => {
+    const plain = netServer((socket) => void socket.end()).listen(0, "127.0.0.1");
+    await once(plain, "listening");
+    expect(await failure(reach((plain.address() as AddressInfo).port))).toMatchObject({
+      code: "ERR_TLS_TRUNCATED",
+    });
+    plain.close();
+  });
+
+  test("a peer that says nothing: handshakeTimeout", async () => {
+    const silent = netServer((socket) => socket.on("error", () => undefined).resume()).listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    const socket = reach((silent.address() as AddressInfo).port, { handshakeTimeout: 50 });
+    expect(await failure(socket)).toMatchObject({ code: "ERR_TLS_TIMEOUT" });
+    silent.close();
+  });
+
+  test("an AbortSignal, before, during and after", async () => {
+    const { port } = await listen();
+    const reason = new Error("changed my mind");
+    expect(await failure(reach(port, { signal: AbortSignal.abort(reason) }))).toBe(reason);
+    const during = new AbortController();
+    const socket = reach(port, { signal: during.signal });
+    during.abort(reason);
+    expect(await failure(socket)).toBe(reason);
+    const after = new AbortController();
+    const open = await connected(reach(port, { signal: after.signal }));
+    after.abort(reason);
+    expect(await failure(open)).toBe(reason);
+  });
+});
+
+describe("whom a client trusts", () => {
+  const rows: readonly (readonly [string, ConnectOptions, string])[] = [
+    ["a server of another name", { servername: "other.test" }, "ERR_CERT_NAME_MISMATCH"],
+    ["a server of an unknown CA", { ca: credentials("ed25519", "stranger").certPem }, "ERR_CERT_UNTRUSTED"],
+    ["a server that verifyPeer refuses", { verifyPeer: () => Promise.reject(new Error("not you")) }, ""],
+    [
+      "a server that verifyPeer refuses at once",
+      {
+        verifyPeer: () => {
+          throw new Error("not you");
+        },
+      },
+      "",
+    ],
+    [
+      "a server that checkServerIdentity refuses",
+      { checkServerIdentity: () => new Error("no") },
+      "ERR_CERT_NAME_MISMATCH",
+    ],
+  ]; // prettier-ignore
+  test.each(rows)("refuses %s", async (_, options, code) => {
+    const { port, server } = await listen();
+    const told = once(server, "tlsClientError");
+    const error = await failure(reach(port, options));
+    if (code === "") expect(error.message).toBe("not you");
+    else expect(error.code).toBe(code);
+    expect((await told)[0]).toMatchObject({ code: "ERR_TLS_PEER_ALERT" });
+  });
+
+  test("goes on with rejectUnauthorized: false, and says why it should not", async () => {
+    const { port } = await listen();
+    const socket = await connected(reach(port, { servername: "other.test", rejectUnauthorized: false }));
+    expect(socket.authorized).toBe(false);
+    expect(socket.authorizationError).toMatchObject({ code: "ERR_CERT_NAME_MISMATCH" });
+    expect(socket.security?.authentication.authorized).toBe(false);
+  });
+
+  test("checkServerIdentity replaces the name check; verifyPeer may take its time", async () => {
+    const { port } = await listen();
+    const seen: unknown[] = [];
+    const socket = await connected(
+      reach(port, {
+        servername: "other.test",
+        checkServerIdentity: (name, certificate) => void seen.push(name, certificate.subject.CN),
+        verifyPeer: async (peer) => {
+          await new Promise((resolve) => void setImmediate(resolve));
+          seen.push(peer.purpose, peer.chain.length);
+        },
+      }),
+    );
+    expect(socket.authorized).toBe(true);
+    expect(seen).toEqual(["other.test", "localhost", "server", 1]);
+  });
+});
+
+describe("keys that live elsewhere", () => {
+  test("an external signer signs for either side, at once or later, each with its own credential", async () => {
+    const signer = (kind: "secp256r1" | "ml-dsa-65") => {
+      const { identity } = credentials(kind);
+      const asked: string[] = [];
+      const credential = {
+        chain: identity.chain,
+        schemes: identity.schemes,
+        key: "external" as const,
+        sign: async (algorithm: string, message: Uint8Array) => {
+          asked.push(algorithm);
+          return identity.key.sign(algorithm as never, message);
+        },
+      };
+      return { asked, credential };
+    };
+    const [first, second, ofClient] = [signer("ml-dsa-65"), signer("secp256r1"), signer("secp256r1")];
+    const { port, server } = await listen({
+      cert: undefined,
+      key: undefined,
+      credentials: [first.credential, second.credential],
+      requestCert: true,
+      ca,
+    } as never);
+    const secure = once(server, "secureConnection");
+    const socket = await connected(
+      reach(port, { credentials: [ofClient.credential], signatureSchemes: ["ecdsa_secp256r1_sha256"] }),
+    );
+    expect(socket.authorized).toBe(true);
+    await secure;
+    expect([first.asked, second.asked, ofClient.asked]).toEqual([[], ["ecdsa-sha256"], ["ecdsa-sha256"]]);
+  });
+
+  test("a signer that fails ends the connection with its own error", async () => {
+    const { identity } = own;
+    const credential = {
+      ...identity,
+      key: "external" as const,
+      sign: () => Promise.reject(new Error("HSM locked")),
+    };
+    const { port, server } = await listen({
+      cert: undefined,
+      key: undefined,
+      credentials: [credential],
+    } as never);
+    const failed = once(server, "tlsClientError");
+    expect(await failure(reach(port))).toMatchObject({ alert: "internal_error" });
+    expect((await failed)[0]).toMatchObject({ message: "HSM locked" });
+  });
+});
+
+describe("pre-shared keys", () => {
+  const psk = Buffer.alloc(32, 7);
+
+  test("pskCallback on both sides, without any certificate", async () => {
+    const asked: string[] = [];
+    const { port } = await listen(
+      {
+        cert: undefined,
+        key: undefined,
+        pskCallback: async (_: unknown, identity: string) => {
+          asked.push(identity);
+          return identity === "client-7" ? psk : null;
+        },
+      } as never,
+      (socket) => socket.end("in"),
+    );
+    const pskCallback = () => ({ psk, identity: "client-7" });
+    const socket = connect({ port, host: "127.0.0.1", pskCallback });
+    expect((await read(socket)).toString()).toBe("in");
+    expect(socket.security?.authentication.peer).toMatchObject({ by: "psk", pskIdentity: "client-7" });
+    expect(asked).toEqual(["client-7"]);
+    const stranger = reach(port, {
+      ca: undefined,
+      pskCallback: () => ({ psk, identity: "client-8" }),
+    } as never);
+    expect(await failure(stranger)).toMatchObject({ alert: "handshake_failure" });
+  });
+
+  test("a callback that gives a short key fails closed", async () => {
+    const { port, server } = await listen({
+      cert: undefined,
+      key: undefined,
+      pskCallback: () => Buffer.alloc(3),
+    } as never);
+    const failed = once(server, "tlsClientError");
+    await failure(reach(port, { ca: undefined, psk: { identity: "x", key: psk } } as never));
+    expect((await failed)[0]).toMatchObject({ code: "ERR_OPTION_INVALID", option: "pskCallback" });
+  });
+});
+
+describe("a client's key source", () => {
+  test.each([
+    ["ERR_QKD_UNREACHABLE", "degraded"],
+    ["ERR_QKD_TIMEOUT", "degraded"],
+    ["ERR_QKD_EMPTY", "degraded"],
+    ["ERR_QKD_KEY_SIZE", "degraded"],
+    ["ERR_QKD_MALFORMED", "degraded"],
+    ["ERR_QKD_UNAUTHORIZED", "degraded"],
+    ["ERR_QKD_UNTRUSTED", "refused"],
+  ] as const)("%s: hybrid refuses, prefer-hybrid is %s", async (code, outcome) => {
+    const link = inProcessPair({ a: "sae-a", b: "sae-b" });
+    const { port } = await listen({ qkd: { source: link.b }, policy: "prefer-hybrid" });
+    const failing = scriptedSource();
+    failing.script = fails(code);
+    const strict = await failure(reach(port, { qkd: { source: failing, peer: "sae-b" } }));
+    expect(strict).toMatchObject(
+      outcome === "refused" ? { code } : { code: "ERR_POLICY_QKD_REQUIRED", missing: "qkd", cause: { code } },
+    );
+    const lenient = scriptedSource();
+    lenient.script = fails(code);
+    const socket = reach(port, { qkd: { source: lenient, peer: "sae-b" }, policy: "prefer-hybrid" });
+    if (outcome === "refused") {
+      expect(await failure(socket)).toMatchObject({ code });
+      return;
+    }
+    const degraded: unknown[] = [];
+    socket.on("degraded", (reasons) => degraded.push(reasons));
+    await connected(socket);
+    expect(degraded).toMatchObject([[{ missing: "qkd", code }]]);
+    expect(socket.security?.degraded).toMatchObject([{ missing: "qkd", code }]);
+    expect(failing.asked.length).toBe(1);
+  });
+
+  test("that never answers is given up after timeoutMs", async () => {
+    const { port } = await listen();
+    const silent = scriptedSource();
+    silent.script = () => new Promise(() => undefined);
+    const socket = reach(port, { qkd: { source: silent, peer: "sae-b", timeoutMs: 30 } });
+    expect(await failure(socket)).toMatchObject({
+      code: "ERR_POLICY_QKD_REQUIRED",
+      cause: { code: "ERR_QKD_TIMEOUT" },
+    });
+  });
+
+  test("that throws something of its own is a missing key as well", async () => {
+    const { port } = await listen();
+    const odd = scriptedSource();
+    odd.script = () => {
+      throw new TypeError("a bug in the source");
+    };
+    expect(await failure(reach(port, { qkd: { source: odd, peer: "sae-b" } }))).toMatchObject({
+      code: "ERR_POLICY_QKD_REQUIRED",
+    });
+    expect(new KeySourceError("ERR_QKD_UNTRUSTED", "x").fatal).toBe(true);
+  });
+
+  test("a simulated key is refused in production, on either side", async () => {
+    const link = inProcessPair({ a: "sae-a", b: "sae-b" });
+    const { port, server } = await listen({ qkd: { source: link.b } });
+    const client = { source: link.a, peer: "sae-b" };
+    expect(await failure(reach(port, { qkd: client, production: true }))).toMatchObject({
+      code: "ERR_POLICY_SIMULATED_KEY",
+    });
+    const strict = await listen({ qkd: { source: link.b }, production: true });
+    const refused = once(strict.server, "tlsClientError");
+    expect(await failure(reach(strict.port, { qkd: client }))).toMatchObject({
+      alert: "insufficient_security",
+    });
+    expect((await refused)[0]).toMatchObject({ code: "ERR_POLICY_SIMULATED_KEY", missing: "qkd" });
+    expect(server.listening).toBe(true);
+  });
+});

@@ -1,0 +1,100 @@
+import { createPrivateKey, generateKeyPairSync } from "node:crypto";
+import { describe, expect, test } from "vitest";
+import { createSecureContext, UsageError } from "../../src/index.ts";
+import type { ContextOptions } from "../../src/index.ts";
+import { contextFor } from "../../src/node/context.ts";
+import { credentials } from "../support/credentials.ts";
+
+const { caPem: ca, certPem: cert, keyPem: key } = credentials();
+const object = createPrivateKey(key);
+
+describe("keys in every form that node:tls takes", () => {
+  test.each([
+    ["PEM, PKCS #8", key],
+    ["PEM as bytes", Buffer.from(key)],
+    ["PEM, SEC 1", object.export({ type: "sec1", format: "pem" }) as string],
+    ["DER, PKCS #8", object.export({ type: "pkcs8", format: "der" })],
+    ["a KeyObject", object],
+  ])("%s", (_, form) => {
+    expect(createSecureContext({ cert, key: form }).credentials).toHaveLength(1);
+  });
+
+  test("encrypted, with its passphrase and not without", () => {
+    const locked = object.export({
+      type: "pkcs8",
+      format: "pem",
+      cipher: "aes-256-cbc",
+      passphrase: "open",
+    }) as string;
+    expect(createSecureContext({ cert, key: locked, passphrase: "open" }).credentials).toHaveLength(1);
+    for (const passphrase of [undefined, "wrong"]) {
+      const options = { cert, key: locked, ...(passphrase === undefined ? {} : { passphrase }) };
+      expect(() => createSecureContext(options)).toThrow(expect.objectContaining({ option: "key" }));
+    }
+  });
+
+  test("several, each with its certificate", () => {
+    const rsa = credentials("rsa");
+    const context = createSecureContext({ cert: [cert, rsa.certPem], key: [key, rsa.keyPem] });
+    expect(context.credentials.map(({ schemes }) => schemes[0])).toEqual([
+      "ecdsa_secp256r1_sha256",
+      "rsa_pss_rsae_sha256",
+    ]);
+  });
+});
+
+describe("what is wrong is refused by name", () => {
+  const other = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
+  const rows: readonly (readonly [string, ContextOptions, string])[] = [
+    ["a certificate without its key", { cert }, "key"],
+    ["a key without its certificate", { key }, "cert"],
+    ["two certificates and one key", { cert: [cert, cert], key }, "key"],
+    ["a key of another certificate", { cert, key: other }, "key"],
+    ["a certificate that is none", { cert: "nonsense", key }, "cert"],
+    ["a key that is none", { cert, key: "nonsense" }, "key"],
+    ["an anchor that is none", { ca: "nonsense" }, "ca"],
+    ["a version above 1.3", { maxVersion: "TLSv1.4" }, "maxVersion"],
+    ["no version above 1.2", { maxVersion: "TLSv1.2" }, "maxVersion"],
+    ["a lowest version of nobody", { minVersion: "SSLv3" }, "minVersion"],
+  ];
+  test.each(rows)("%s", (_, options, option) => {
+    let error: unknown;
+    try {
+      createSecureContext(options);
+    } catch (caught) {
+      error = caught;
+    }
+    expect(error).toBeInstanceOf(UsageError);
+    expect(error).toMatchObject({ option });
+  });
+
+  test.each(["ciphers", "ecdhCurve", "sigalgs"] as const)("%s with a name of nobody", (option) => {
+    expect(() => createSecureContext({ [option]: "AES:NOPE" }).shared).toThrow(
+      expect.objectContaining({ option }),
+    );
+  });
+});
+
+describe("the lists of node:tls, separated by colons", () => {
+  test("in any case, with OpenSSL's names for curves", () => {
+    const { shared } = createSecureContext({
+      ciphers: "tls_aes_128_gcm_sha256:TLS_AES_256_GCM_SHA384",
+      ecdhCurve: "x25519mlkem768:P-256:prime256v1:X25519",
+      sigalgs: "ecdsa_secp256r1_sha256:mldsa65",
+    });
+    expect(shared).toMatchObject({
+      suites: ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"],
+      groups: ["X25519MLKEM768", "secp256r1", "secp256r1", "x25519"],
+      signatureSchemes: ["ecdsa_secp256r1_sha256", "mldsa65"],
+    });
+  });
+
+  test("a lowest version is fine as long as 1.3 is in reach", () => {
+    expect(createSecureContext({ minVersion: "TLSv1.2", maxVersion: "TLSv1.3" }).credentials).toEqual([]);
+  });
+});
+
+test("the same options share one context, others do not", () => {
+  expect(contextFor({ ca })).toBe(contextFor({ ca }));
+  expect(contextFor({ ca })).not.toBe(contextFor({ ca, keylog: false }));
+});
