@@ -95,7 +95,8 @@ export class TicketKeys implements TicketSealer {
         },
       );
     }
-    const material = shared?.slice() ?? this.#provider.random(TICKET_KEYS_BYTES).slice();
+    // Uint8Array.from copies a Buffer as well, whose slice would be the caller's own bytes, wiped below.
+    const material = Uint8Array.from(shared ?? this.#provider.random(TICKET_KEYS_BYTES));
     const raw = material.subarray(NAME_BYTES);
     const key = {
       name: material.slice(0, NAME_BYTES),

@@ -32,8 +32,9 @@ export function host(context: SecureContext, server?: ServerParts, signal?: Abor
     keyUsed: (initiator, keyId) => server?.redeemer?.commit(initiator, keyId),
     storeTicket(ticket, state) {
       const { ticketStore, sessionTimeout } = server?.options ?? {};
-      // A store that fails costs a resumption, not the connection.
-      Promise.resolve(ticketStore?.set(ticket, state, sessionTimeout ?? 7200)).catch(() => undefined);
+      // A store that fails, at once or later, costs a resumption and not the connection.
+      const kept = async (): Promise<void> => ticketStore?.set(ticket, state, sessionTimeout ?? 7200);
+      kept().catch(() => undefined);
     },
   };
 }
