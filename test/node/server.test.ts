@@ -104,7 +104,7 @@ describe("the server's events", () => {
       ["demandsCookie", "x"],
       ["honorCipherOrder", "x"],
     ] as const) {
-      expect(() => createServer({ ...given, [option]: value } as never), option).toThrow(UsageError);
+      expect(() => createServer({ ...given, [option]: value }), option).toThrow(UsageError);
     }
   });
 });
@@ -314,10 +314,10 @@ describe("a server's key source", () => {
     const first: Buffer[] = [];
     const transport: Socket = netConnect(port, "127.0.0.1");
     const write = transport.write.bind(transport);
-    transport.write = ((chunk: Uint8Array, ...rest: never[]) => {
+    transport.write = (chunk: Uint8Array, ...rest: never[]) => {
       first.push(Buffer.from(chunk));
       return write(chunk, ...rest);
-    }) as never;
+    };
     await once(transport, "connect");
     const open = reach(port, { socket: transport, qkd: { source: link.a, peer: "sae-b" } });
     await connected(open);
