@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 import { QkdTlsSocket } from "../../node/socket.ts";
 import { evidenceTable } from "../evidence.ts";
 
@@ -9,26 +10,45 @@ const IDLE_MS = 30_000;
 export function www(): (socket: QkdTlsSocket) => void {
   const server = createServer({ requireHostHeader: false, keepAlive: false }, answer);
   server.timeout = IDLE_MS;
-  server.on("clientError", (_: Error, socket) => {
-    if (socket.writable)
-      socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+  server.on("clientError", (error: Error & { readonly rawPacket?: Buffer }, socket) => {
+    if (!socket.writable) return;
+    const [, method] = TYPED.exec(error.rawPacket?.toString("latin1") ?? "") ?? [];
+    if (method === undefined) socket.end(head("400 Bad Request", { "Content-Length": 0 }));
+    else {
+      const { fields, body } = described(socket);
+      socket.end(`${head("200 OK", fields)}${method === "HEAD" ? "" : body.toString()}`);
+    }
   });
   return (socket) => void server.emit("connection", socket);
 }
 
+/** A request typed by hand: its lines end in a bare line feed, which Node refuses. RFC 9112 §2.2 allows it. */
+const TYPED = /^(GET|HEAD) \S+ HTTP\/1\.[01]\n/;
+
+function head(status: string, fields: Readonly<Record<string, string | number>>): string {
+  const lines = Object.entries({ ...fields, Connection: "close" }).map(
+    ([name, value]) => `${name}: ${value}`,
+  );
+  return [`HTTP/1.1 ${status}`, ...lines, "", ""].join("\r\n");
+}
+
 function answer(request: IncomingMessage, response: ServerResponse): void {
-  const { socket } = request;
+  const { fields, body } = described(request.socket);
+  response.writeHead(200, { ...fields, Connection: "close" });
+  response.end(body);
+  request.resume();
+}
+
+function described(socket: Duplex) {
   const security = socket instanceof QkdTlsSocket ? socket.security : undefined;
   const body = Buffer.from(page(security === undefined ? "" : evidenceTable(security)));
-  response.writeHead(200, {
+  const fields = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Length": body.length,
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'",
-    Connection: "close",
-  });
-  response.end(body);
-  request.resume();
+  };
+  return { fields, body };
 }
 
 const page = (table: string): string => `<!doctype html>

@@ -149,8 +149,14 @@ test.concurrent("--www answers any HTTP/1.x request with the evidence and ends c
       "junk\r\n\r\n",
       "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
       "GET / HTTP/9.9\r\n\r\n",
+      "GET / HTTP/1.0\n\n",
     ]),
-  ).toEqual(["HTTP/1.1 400 Bad Request", "HTTP/1.1 200 OK", "HTTP/1.1 400 Bad Request"]);
+  ).toEqual([
+    "HTTP/1.1 400 Bad Request",
+    "HTTP/1.1 200 OK",
+    "HTTP/1.1 400 Bad Request",
+    "HTTP/1.1 200 OK", // As somebody at a terminal types it.
+  ]);
   await server.stop();
 });
 
