@@ -97,6 +97,7 @@ const ALERTS: Readonly<Record<string, string>> = {
 const OPTIONS: Readonly<Record<string, string>> = {
   cert: "--cert FILE --key FILE; `qkd-tls pki` makes a set for a test bed; or --psk identity:hex",
   key: "--key names a private key in PEM; --passphrase-file FILE opens one that is encrypted",
+  force: "--out DIRECTORY puts them elsewhere",
   groups: "see --groups and --policy; --dangerously-allow-classical permits groups without ML-KEM",
   policy: "--policy is one of hybrid, prefer-hybrid, pqc and qkd",
   qkd: "this policy needs a key source: --kme URL --sae ID --peer-sae ID",

@@ -23,7 +23,7 @@ export const EXIT_CODES = `Exit codes:
   3    the peer is not trusted, or the policy refused the connection
   4    a key source (KME) failed, also when the policy then refused to go on without it
   5    the peer broke the protocol or ended the connection with an alert
-  130  interrupted`;
+  130  interrupted (143 by SIGTERM)`;
 
 /** Ended by a signal; not a failure to explain. */
 export class Interrupted extends Error {

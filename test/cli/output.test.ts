@@ -39,6 +39,12 @@ const several = new AggregateError([system, new Error("and ::1")]);
 
 test.each<[string, unknown, number, RegExp | undefined]>([
   ["a usage error", new UsageError("ERR_OPTION_INVALID", "--x: no"), ExitCode.usage, undefined],
+  [
+    "files that are there",
+    new UsageError("ERR_FILE_UNSAFE", "already there", { option: "force" }),
+    ExitCode.usage,
+    /--out/,
+  ],
   ["an unsafe file", new UsageError("ERR_FILE_UNSAFE", "open to others"), ExitCode.usage, /chmod 600/],
   [
     "an untrusted peer",
