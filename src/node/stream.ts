@@ -38,7 +38,8 @@ export class SecureStream extends Duplex {
   #idleMs = 0;
   #heldError: Error | undefined;
   protected session: Uint8Array | undefined;
-  #waitingWrite: (() => void) | undefined;
+  /** A write that came before the handshake was done. */
+  #waitingWrite: { readonly run: () => void; readonly failed: (error: Error) => void } | undefined;
   #transportEnded = false;
 
   constructor(parts: StreamParts) {
@@ -167,7 +168,7 @@ export class SecureStream extends Duplex {
     if (this.channel.role === "client") this.emit("secureConnect");
     const write = this.#waitingWrite;
     this.#waitingWrite = undefined;
-    write?.();
+    write?.run();
   }
 
   #onHandshakeTimeout(): void {
@@ -238,12 +239,14 @@ export class SecureStream extends Duplex {
     this.#touch();
     if (this.channel.state === "connected") guarded();
     else if (this.channel.state === "failed") failed(new Error("the channel has failed"));
-    else this.#waitingWrite = guarded;
+    else this.#waitingWrite = { run: guarded, failed };
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     clearTimeout(this.#handshakeTimer);
     clearTimeout(this.#idleTimer);
+    this.#waitingWrite?.failed(error ?? new Error("the connection ended before the handshake was done"));
+    this.#waitingWrite = undefined;
     this.#outgoing.flush();
     const transport = this.transport;
     if (this.channel.state === "failed" && !transport.destroyed && !this.#transportEnded) linger(transport);
