@@ -8,6 +8,7 @@ import { plain, toHex } from "../protocol/bytes.ts";
 import { HandshakeType, nameOf } from "../protocol/iana.ts";
 import { MAX_PLAINTEXT_BYTES } from "../record/framer.ts";
 import type { Lend } from "../record/output.ts";
+import { Source } from "../record/source.ts";
 import { exportKeyingMaterial } from "../schedule/traffic.ts";
 import type { Established } from "../handshake/established.ts";
 import type { Effect } from "../handshake/machine.ts";
@@ -156,14 +157,19 @@ export class Channel {
 
   /** Seals application data into the output. Throws a UsageError before the handshake is done or after `close`. */
   send(data: Uint8Array): void {
+    this.sendAll([data]);
+  }
+
+  /** As `send`, for chunks that go one after the other and share records. */
+  sendAll(chunks: readonly Uint8Array[]): void {
     if (this.#state !== "connected" || this.#writeEnded) {
       throw new UsageError("ERR_STATE", `send: the channel is ${this.#writeEnded ? "closed" : this.#state}`);
     }
-    const size = this.#records.maxContentBytes;
-    this.#records.expectData(data.length);
-    for (let at = 0; at < data.length; at += size) {
+    const data = new Source(chunks);
+    this.#records.expectData(data.left);
+    while (data.left > 0) {
       if (this.#records.sealed >= this.#config.limits.recordsPerKey) this.#updateKeys(false);
-      this.#records.writeData(data.length <= size ? data : data.subarray(at, at + size));
+      this.#records.writeData(data);
     }
   }
 

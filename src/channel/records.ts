@@ -1,5 +1,4 @@
 /** One connection's records in both directions: framing, protection, and the rules about what may come when. */
-import { concat } from "../protocol/bytes.ts";
 import { ProtocolError } from "../protocol/errors.ts";
 import { ContentType } from "../protocol/iana.ts";
 import {
@@ -11,6 +10,7 @@ import {
   type RawRecord,
 } from "../record/framer.ts";
 import { type Lend, Output } from "../record/output.ts";
+import { Source } from "../record/source.ts";
 import {
   RecordOpener,
   RecordSealer,
@@ -216,10 +216,6 @@ export class Records {
     return this.#sealer?.records ?? 0;
   }
 
-  get maxContentBytes(): number {
-    return this.#maxContentBytes;
-  }
-
   writeHandshake(message: Uint8Array): void {
     this.#helloSeen = true;
     this.#pendingHandshake.push(message);
@@ -227,12 +223,12 @@ export class Records {
 
   writeChangeCipherSpec(): void {
     this.#flushHandshake();
-    writePlaintext(ContentType.change_cipher_spec, Uint8Array.of(1), this.#output);
+    writePlaintext(ContentType.change_cipher_spec, new Source([Uint8Array.of(1)]), this.#output);
   }
 
   writeAlert(level: number, description: number): void {
     this.#flushHandshake();
-    this.#write(ContentType.alert, Uint8Array.of(level, description));
+    this.#write(ContentType.alert, new Source([Uint8Array.of(level, description)]));
   }
 
   /** Says how much application data is about to be written. */
@@ -241,10 +237,10 @@ export class Records {
     this.#output.expect(bytes + Math.ceil(bytes / this.#maxContentBytes) * PROTECTION_BYTES);
   }
 
-  /** One record of application data, at most `maxContentBytes` long. */
-  writeData(content: Uint8Array): void {
+  /** One record of application data, as much of it as a record takes. */
+  writeData(source: Source): void {
     this.#flushHandshake();
-    this.#write(ContentType.application_data, content);
+    this.#write(ContentType.application_data, source);
   }
 
   /** What is to be sent, in order. */
@@ -255,18 +251,15 @@ export class Records {
 
   /** Messages under one key share records; their order is never mixed with other content. */
   #flushHandshake(): void {
-    const pending = this.#pendingHandshake;
-    if (pending.length === 0) return;
+    if (this.#pendingHandshake.length === 0) return;
+    const messages = new Source(this.#pendingHandshake);
     this.#pendingHandshake = [];
-    const whole = pending.length === 1 ? (pending[0] as Uint8Array) : concat(pending);
-    for (let at = 0; at < whole.length; at += this.#maxContentBytes) {
-      this.#write(ContentType.handshake, whole.subarray(at, at + this.#maxContentBytes));
-    }
+    while (messages.left > 0) this.#write(ContentType.handshake, messages);
   }
 
-  #write(type: number, content: Uint8Array): void {
-    if (this.#sealer === undefined) writePlaintext(type, content, this.#output);
-    else this.#sealer.seal(type, content, this.#output, this.#maxContentBytes);
+  #write(type: number, source: Source): void {
+    if (this.#sealer === undefined) writePlaintext(type, source, this.#output, this.#maxContentBytes);
+    else this.#sealer.seal(type, source, this.#output, this.#maxContentBytes);
   }
 }
 

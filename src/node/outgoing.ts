@@ -1,11 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { Channel } from "../channel/channel.ts";
 
-/** Small writes that wait together are joined into records of at most this size. RFC 9846 §5.1. */
-const RECORD_BYTES = 16_384;
-/** Larger chunks than this are sealed where they lie; copying them would cost more than a record. */
-const JOIN_BELOW_BYTES = 4096;
-
 type Done = (error?: Error | null) => void;
 
 /**
@@ -32,26 +27,7 @@ export class Outgoing {
   }
 
   writeAll(chunks: readonly { readonly chunk: Uint8Array }[], done: Done): void {
-    let joined: Uint8Array[] = [];
-    let joinedBytes = 0;
-    const sendJoined = (): void => {
-      if (joinedBytes > 0)
-        this.#channel.send(
-          joined.length === 1 ? (joined[0] as Uint8Array) : Buffer.concat(joined, joinedBytes),
-        );
-      joined = [];
-      joinedBytes = 0;
-    };
-    for (const { chunk } of chunks) {
-      const large = chunk.length >= JOIN_BELOW_BYTES;
-      if (large || joinedBytes + chunk.length > RECORD_BYTES) sendJoined();
-      if (large) this.#channel.send(chunk);
-      else {
-        joined.push(chunk);
-        joinedBytes += chunk.length;
-      }
-    }
-    sendJoined();
+    this.#channel.sendAll(chunks.map(({ chunk }) => chunk));
     this.#flush(done);
   }
 

@@ -4,6 +4,7 @@ import { ContentType } from "../protocol/iana.ts";
 import type { AeadKey } from "../crypto/provider.ts";
 import { HEADER_BYTES, MAX_PLAINTEXT_BYTES, type RawRecord, TAG_BYTES } from "./framer.ts";
 import type { Output } from "./output.ts";
+import type { Source } from "./source.ts";
 
 /** How long the inner plaintext of a record becomes. Given its content length, returns the padded length. */
 export type Padding = (contentBytes: number) => number;
@@ -60,24 +61,21 @@ export class RecordSealer {
     return this.#sequence.count;
   }
 
-  /** Writes one record; its content has at most `maxContentBytes` bytes, and padding never exceeds that either. */
-  seal(type: number, content: Uint8Array, output: Output, maxContentBytes = MAX_PLAINTEXT_BYTES): void {
-    const contentBytes = content.length;
+  /** Writes one record with as much of `source` as it takes; content and padding fill at most `maxContentBytes`. */
+  seal(type: number, source: Source, output: Output, maxContentBytes = MAX_PLAINTEXT_BYTES): void {
+    const contentBytes = Math.min(source.left, maxContentBytes);
     const padded =
       this.#padding === undefined
         ? contentBytes
         : Math.min(Math.max(this.#padding(contentBytes), contentBytes), maxContentBytes);
     const protectedBytes = padded + 1 + TAG_BYTES;
     const record = output.room(HEADER_BYTES + protectedBytes);
+    const typeAt = HEADER_BYTES + contentBytes;
     writeHeader(record, ContentType.application_data, protectedBytes);
-    record.set(content, HEADER_BYTES);
-    record[HEADER_BYTES + contentBytes] = type;
-    record.fill(0, HEADER_BYTES + contentBytes + 1, HEADER_BYTES + padded + 1);
-    this.#key.seal(
-      this.#sequence.next(),
-      record.subarray(0, HEADER_BYTES),
-      record.subarray(HEADER_BYTES, HEADER_BYTES + protectedBytes),
-    );
+    source.read(record, HEADER_BYTES, typeAt);
+    record[typeAt] = type;
+    record.fill(0, typeAt + 1, HEADER_BYTES + padded + 1);
+    this.#key.seal(this.#sequence.next(), record.subarray(0, HEADER_BYTES), record.subarray(HEADER_BYTES));
   }
 }
 
@@ -136,11 +134,17 @@ export class RecordOpener {
   }
 }
 
-/** Writes one record in the clear. RFC 9846 §5.1. */
-export function writePlaintext(type: number, fragment: Uint8Array, output: Output): void {
-  const record = output.room(HEADER_BYTES + fragment.length);
-  writeHeader(record, type, fragment.length);
-  record.set(fragment, HEADER_BYTES);
+/** Writes one record in the clear, with as much of `source` as it takes. RFC 9846 §5.1. */
+export function writePlaintext(
+  type: number,
+  source: Source,
+  output: Output,
+  maxContentBytes = MAX_PLAINTEXT_BYTES,
+): void {
+  const contentBytes = Math.min(source.left, maxContentBytes);
+  const record = output.room(HEADER_BYTES + contentBytes);
+  writeHeader(record, type, contentBytes);
+  source.read(record, HEADER_BYTES, HEADER_BYTES + contentBytes);
 }
 
 function writeHeader(into: Uint8Array, type: number, length: number): void {

@@ -13,6 +13,7 @@ import {
   type Padding,
   type ProtectionKeys,
 } from "../../src/record/protection.ts";
+import { Source } from "../../src/record/source.ts";
 import { providers } from "../crypto/vectors.ts";
 import { filled, number, someBytes } from "../support/codec-rules.ts";
 import { fuzz } from "../support/fuzz.ts";
@@ -26,7 +27,7 @@ const used = (least: number): Uint8Array => filled(least + 7, 0xee);
 /** One record, as bytes. */
 function seal(sealer: RecordSealer, type: number, content: Uint8Array, maxContentBytes?: number): Uint8Array {
   const output = new Output(used);
-  sealer.seal(type, content, output, maxContentBytes);
+  sealer.seal(type, new Source([content]), output, maxContentBytes);
   return concat(output.take());
 }
 
@@ -103,7 +104,7 @@ describe.each(providers)("%s", (_, provider) => {
       const { sealer } = pair();
       const output = new Output(used);
       for (let n = 0; n <= 300; n++) {
-        sealer.seal(21, Uint8Array.of(1, 0), output);
+        sealer.seal(21, new Source([Uint8Array.of(1, 0)]), output);
         const record = toHex(concat(output.take()));
         if ([0, 1, 255, 256, 300].includes(n)) {
           expect(record).toBe(expected(aead, filled(keyBytes, 9), n, Uint8Array.of(1, 0, 21)));
@@ -257,7 +258,7 @@ describe("§5.3: nonces", () => {
     const sealer = new RecordSealer({ key, iv });
     const output = new Output((least) => new Uint8Array(least));
     for (let n = 0; n < 70_000; n++) {
-      sealer.seal(23, new Uint8Array(0), output);
+      sealer.seal(23, new Source([]), output);
       output.take();
     }
     expect(new Set(nonces).size).toBe(70_000);
@@ -285,8 +286,8 @@ describe("§5.3: nonces", () => {
 
 test("§5.1: a record in the clear is its type, 0x0303, its length and its fragment", () => {
   const output = new Output(used);
-  writePlaintext(22, filled(300), output);
-  writePlaintext(20, Uint8Array.of(1), output);
+  writePlaintext(22, new Source([filled(300)]), output);
+  writePlaintext(20, new Source([Uint8Array.of(1)]), output);
   expect(toHex(concat(output.take()))).toBe(
     toHex(concat([hex("160303012c"), filled(300), hex("140303000101")])),
   );

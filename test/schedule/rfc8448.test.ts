@@ -12,6 +12,7 @@ import {
   type RawRecord,
 } from "../../src/record/framer.ts";
 import { Output } from "../../src/record/output.ts";
+import { Source } from "../../src/record/source.ts";
 import { RecordOpener, RecordSealer, writePlaintext } from "../../src/record/protection.ts";
 import { deriveSecret, extract } from "../../src/schedule/label.ts";
 import { EarlySecret, finishedData, type BinderKind } from "../../src/schedule/stages.ts";
@@ -84,7 +85,7 @@ class Direction {
       const opened = this.#opener.open(record);
       expect(opened).toBeDefined();
       const output = new Output();
-      this.#sealer.seal(opened!.type, opened!.content, output);
+      this.#sealer.seal(opened!.type, new Source([opened!.content]), output);
       expect(toHex(concat(output.take()))).toBe(toHex(whole));
       return opened!;
     });
@@ -125,7 +126,7 @@ function follow(trace: Trace, psk?: Psk): { readonly resumption: Uint8Array } {
   const serverHello = trace["Message_ServerHello"]!;
   expect(toHex(messageIn(trace["Record_ServerHello"]!))).toBe(toHex(serverHello));
   const output = new Output();
-  writePlaintext(ContentType.handshake, serverHello, output);
+  writePlaintext(ContentType.handshake, new Source([serverHello]), output);
   expect(toHex(concat(output.take()))).toBe(toHex(trace["Record_ServerHello"]!));
   transcript.add(serverHello);
 
