@@ -27,7 +27,15 @@ export function connectWebSocket(
     ...websocket,
   });
   const servername = options.servername ?? target.hostname.replace(/^\[|\]$/g, "");
-  return connect({ ...options, servername, socket: new WebSocketTransport(socket) }, listener);
+  const transport = new WebSocketTransport(socket);
+  try {
+    return connect({ ...options, servername, socket: transport }, listener);
+  } catch (error) {
+    // A wrong option leaves nothing behind: neither a connection nor an error that nobody hears.
+    transport.on("error", () => undefined);
+    transport.destroy();
+    throw error;
+  }
 }
 
 function readUrl(url: string | URL): URL {

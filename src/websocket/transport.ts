@@ -50,7 +50,15 @@ export class WebSocketTransport extends Duplex {
 
   override _write(chunk: Uint8Array, _: BufferEncoding, done: (error?: Error | null) => void): void {
     if (this.connecting) this.#socket.once("open", () => this.#socket.send(chunk, done));
-    else this.#socket.send(chunk, done);
+    else if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(chunk, done);
+    else this.#refuse(done);
+  }
+
+  /** The WebSocket is closing. What it still brings comes first, for it tells a truncation from a clean end. */
+  #refuse(done: (error: Error) => void): void {
+    const refuse = (): void => done(Object.assign(new Error("the WebSocket is closed"), { code: "EPIPE" }));
+    if (this.readableEnded) refuse();
+    else this.once("end", refuse);
   }
 
   /** The pieces of one gathered write make one message. */
