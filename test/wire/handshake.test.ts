@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { concat } from "../../src/protocol/bytes.ts";
-import { HandshakeType } from "../../src/protocol/iana.ts";
+import { ExtensionType, HandshakeType } from "../../src/protocol/iana.ts";
 import { decode, encode, rest } from "../../src/wire/codec.ts";
 import {
   Certificate,
@@ -16,6 +16,7 @@ import {
 import {
   code16,
   decodeError,
+  extension,
   field,
   filled,
   holdsCodecRules,
@@ -166,6 +167,49 @@ holdsCodecRules("RFC 9846 §4.7.1: NewSessionTicket", {
 holdsCodecRules("RFC 9846 §4.7.3: KeyUpdate", {
   codec: KeyUpdate,
   values: fc.record({ request_update: fc.constantFrom(0 as const, 1 as const) }),
+});
+
+describe("lists in extensions", () => {
+  const inRequest = (type: number, body: Uint8Array) => concat([field(1), field(2, extension(type, body))]);
+  const inAnswer = (type: number, body: Uint8Array) => field(2, extension(type, body));
+
+  test.each(["signature_algorithms", "signature_algorithms_cert", "certificate_authorities"] as const)(
+    "CertificateRequest: an empty list of %s is a decode_error, and is not written",
+    (name) => {
+      expect(refusal(CertificateRequest, inRequest(ExtensionType[name], field(2)))).toMatchObject(
+        decodeError,
+      );
+      const value = { certificate_request_context: filled(0), extensions: { [name]: [] } };
+      expect(() => encode(CertificateRequest, value)).toThrow(RangeError);
+    },
+  );
+
+  test("CertificateRequest: a name of certificate_authorities is not empty", () => {
+    const names = field(2, field(2, filled(1)), field(2));
+    expect(
+      refusal(CertificateRequest, inRequest(ExtensionType.certificate_authorities, names)),
+    ).toMatchObject(decodeError);
+  });
+
+  test.each(["supported_groups", "application_layer_protocol_negotiation"] as const)(
+    "EncryptedExtensions: an empty list of %s is a decode_error, and is not written",
+    (name) => {
+      expect(refusal(EncryptedExtensions, inAnswer(ExtensionType[name], field(2)))).toMatchObject(
+        decodeError,
+      );
+      expect(() => encode(EncryptedExtensions, { extensions: { [name]: [] } })).toThrow(RangeError);
+    },
+  );
+
+  test("EncryptedExtensions: the name of a protocol has 1 to 255 bytes", () => {
+    const type = ExtensionType.application_layer_protocol_negotiation;
+    const names = field(2, field(1, filled(2)), field(1));
+    expect(refusal(EncryptedExtensions, inAnswer(type, names))).toMatchObject(decodeError);
+    for (const length of [0, 256]) {
+      const value = { extensions: { application_layer_protocol_negotiation: [filled(length)] } };
+      expect(() => encode(EncryptedExtensions, value)).toThrow(RangeError);
+    }
+  });
 });
 
 describe("KeyUpdate", () => {

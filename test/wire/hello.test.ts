@@ -197,8 +197,8 @@ holdsCodecRules("RFC 9846 §4.3.11: OfferedPsks", {
       field: "a binder",
       min: 32,
       max: 255,
-      sized: (n) => ({ ...onePsk, binders: [filled(n)] }),
-      wire: (n) => concat([field(2, identityBytes(1)), field(2, field(1, filled(n)))]),
+      sized: (n) => ({ ...onePsk, binders: [filled(32), filled(n)] }),
+      wire: (n) => concat([field(2, identityBytes(1)), field(2, field(1, filled(32)), field(1, filled(n)))]),
     },
   ],
 });
@@ -292,6 +292,29 @@ describe("ClientHello", () => {
   test("without an extension block it is read as one without extensions", () => {
     const old = helloBytes({ extensions: filled(0) });
     expect(withoutPresent(decode(ClientHello, old))).toEqual(plainHello);
+  });
+
+  test.each([
+    ["server_name", 2],
+    ["supported_groups", 2],
+    ["signature_algorithms", 2],
+    ["signature_algorithms_cert", 2],
+    ["application_layer_protocol_negotiation", 2],
+    ["certificate_authorities", 2],
+    ["client_certificate_type", 1],
+    ["server_certificate_type", 1],
+    ["supported_versions", 1],
+    ["psk_key_exchange_modes", 1],
+  ] as const)("an empty list of %s is a decode_error, and is not written", (name, prefix) => {
+    expect(refusal(ClientHello, withExtension(ExtensionType[name], field(prefix)))).toMatchObject(
+      decodeError,
+    );
+    expect(() => encode(ClientHello, { ...plainHello, extensions: { [name]: [] } })).toThrow(RangeError);
+  });
+
+  test("§4.3.8: a list of key shares may be empty, to ask for a HelloRetryRequest", () => {
+    const decoded = decode(ClientHello, withExtension(ExtensionType.key_share, field(2)));
+    expect(decoded.extensions.key_share).toEqual([]);
   });
 
   test("§4.3.11: empty lists of identities or binders are a decode_error", () => {
