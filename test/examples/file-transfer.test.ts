@@ -24,10 +24,3 @@ test("file-transfer: the same bytes arrive over TCP and over WebSocket, and thei
     expect(readFileSync(join(directory, `${way}-a file`)).equals(content)).toBe(true);
   }
 });
-
-test("file-transfer: a file that is not there is an error and sends nothing", async () => {
-  const { code, stderr } = await example("file-transfer", [join(directory, "nothing"), directory]);
-  expect(code).toBe(1);
-  expect(stderr).toContain("ENOENT");
-  expect(readdirSync(directory)).not.toContain("tcp-nothing");
-});
