@@ -5,7 +5,7 @@ import { clientConfig, forConnection, type ClientConfig } from "../channel/confi
 import { Channel } from "../channel/channel.ts";
 import { UsageError } from "../protocol/errors.ts";
 import { onread, type Reader } from "./borrowed-reads.ts";
-import { callbackPsk, contextFor, listOf, SecureContext } from "./context.ts";
+import { callbackPsk, contextOf, listOf, SecureContext } from "./context.ts";
 import { host } from "./host.ts";
 import { checkOptionNames, CLIENT_OPTIONS, NET_OPTIONS } from "./option-names.ts";
 import type { ConnectOptions } from "./options.ts";
@@ -29,7 +29,7 @@ export function connect(port: number, options?: ConnectOptions, listener?: () =>
 export function connect(...args: readonly unknown[]): QkdTlsSocket {
   const { options, listener } = readArguments(args);
   checkOptionNames(options, [...CLIENT_OPTIONS, ...NET_OPTIONS], "connect");
-  const context = options.secureContext ?? contextFor(options);
+  const context = contextOf(options);
   const config = connectionConfig(context, options);
   const { transport, feed } = open(options);
   const { lend, sent } = outputMemory(transport);

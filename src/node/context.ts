@@ -80,6 +80,21 @@ export function createSecureContext(options: ContextOptions = {}): SecureContext
   return new SecureContext(options);
 }
 
+/** The context that was given, or that of the options. Throws a UsageError for an option that both would hold. */
+export function contextOf(
+  options: ContextOptions & { readonly secureContext?: SecureContext },
+): SecureContext {
+  const { secureContext } = options;
+  if (secureContext === undefined) return contextFor(options);
+  const option = CONTEXT_OPTIONS.find((name) => options[name] !== undefined);
+  if (option === undefined) return secureContext;
+  throw new UsageError(
+    "ERR_OPTION_INVALID",
+    `${option}: give it to createSecureContext, not beside its result`,
+    { option },
+  );
+}
+
 /**
  * The context of these options; the last few are remembered, so that many connections with the same share one.
  * Lists and plain objects are compared by what is in them, because callers write them anew for each call.

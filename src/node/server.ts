@@ -7,11 +7,11 @@ import { TicketKeys } from "../channel/tickets.ts";
 import { UsageError } from "../protocol/errors.ts";
 import { redeemer, type Redeemer } from "../qkd/redeemer.ts";
 import { borrowReads, type Reader } from "./borrowed-reads.ts";
-import { contextFor, SecureContext } from "./context.ts";
+import { contextFor, contextOf, createSecureContext, SecureContext } from "./context.ts";
 import { HANDSHAKE_TIMEOUT_MS } from "./connect.ts";
 import { host, type ServerParts } from "./host.ts";
-import { checkOptionNames, NET_OPTIONS, SERVER_OPTIONS } from "./option-names.ts";
-import type { QkdOptions, ServerOptions } from "./options.ts";
+import { checkOptionNames, CONTEXT_OPTIONS, NET_OPTIONS, SERVER_OPTIONS } from "./option-names.ts";
+import type { ContextOptions, QkdOptions, ServerOptions } from "./options.ts";
 import { outputMemory } from "./slabs.ts";
 import { QkdTlsSocket } from "./socket.ts";
 
@@ -20,7 +20,10 @@ const LOOKUPS_PER_PEER_PER_MINUTE = 6000;
 
 /** What the connections of one server share: context, configuration, ticket keys and the guard of the key source. */
 export class ServerSide {
-  readonly context: SecureContext;
+  #context: SecureContext;
+  /** By server name, the newest first. */
+  readonly #named: { readonly name: string; readonly context: SecureContext }[] = [];
+  #keyLog: boolean;
   readonly #options: ServerOptions;
   readonly #parts: ServerParts;
   readonly #tickets: TicketKeys | undefined;
@@ -30,18 +33,23 @@ export class ServerSide {
   constructor(options: ServerOptions, where: string) {
     checkOptionNames(options, [...SERVER_OPTIONS, ...NET_OPTIONS], where);
     this.#options = options;
-    this.context = options.secureContext ?? contextFor(options);
-    const { qkd } = this.context.options;
-    this.#parts = { options, ...(qkd === undefined ? {} : { redeemer: guard(qkd) }) };
+    this.#context = contextOf(options);
+    const { qkd } = this.#context.options;
+    const { SNICallback = (name, done) => done(null, this.#contextFor(name)) } = options;
+    this.#parts = {
+      options: { ...options, SNICallback },
+      ...(qkd === undefined ? {} : { redeemer: guard(qkd) }),
+    };
     this.#tickets =
       options.tickets === false || options.tickets === 0 || options.ticketStore !== undefined
         ? undefined
         : new TicketKeys({
-            provider: this.context.provider,
+            provider: this.#context.provider,
             now: Date.now,
             ...(options.ticketKeys === undefined ? {} : { shared: options.ticketKeys }),
           });
-    this.#config = this.#makeConfig(options.keylog ?? false);
+    this.#keyLog = this.#context.options.keylog ?? false;
+    this.#config = this.#makeConfig();
   }
 
   /** Begins a server's handshake over a connected stream; `feed` is another way than `data` events to get its bytes. */
@@ -50,9 +58,9 @@ export class ServerSide {
     const { lend, sent } = outputMemory(transport);
     return new QkdTlsSocket({
       channel: Channel.server(this.#config, lend),
-      host: host(this.context, this.#parts, options.signal),
+      host: host(this.#context, this.#parts, options.signal),
       transport,
-      provider: this.context.provider,
+      provider: this.#context.provider,
       handshakeTimeoutMs: options.handshakeTimeout ?? HANDSHAKE_TIMEOUT_MS,
       allowHalfOpen: options.allowHalfOpen,
       highWaterMark: options.highWaterMark,
@@ -63,7 +71,40 @@ export class ServerSide {
 
   /** Key log lines are made only while somebody wants them. */
   logKeys(): void {
-    this.#config = this.#makeConfig(true);
+    this.#keyLog = true;
+    this.#config = this.#makeConfig();
+  }
+
+  /** The certificates to show to clients that ask for this name. */
+  addContext(hostname: string, context: SecureContext | ContextOptions): void {
+    const own = context instanceof SecureContext ? context : createSecureContext(context);
+    this.#named.unshift({ name: hostname.toLowerCase(), context: own });
+    this.#config = this.#makeConfig();
+  }
+
+  #contextFor(serverName: string): SecureContext | undefined {
+    const parent = serverName.slice(serverName.indexOf("."));
+    return this.#named.find(({ name }) => name === serverName || name === `*${parent}`)?.context;
+  }
+
+  /** What new connections are served with; what is not given stays as it was. */
+  setSecureContext(options: ContextOptions): void {
+    checkOptionNames(options, CONTEXT_OPTIONS, "setSecureContext");
+    if (options.qkd !== undefined) {
+      throw new UsageError(
+        "ERR_OPTION_UNSUPPORTED",
+        "setSecureContext: the key source of a server stays the same",
+        { option: "qkd" },
+      );
+    }
+    const before = this.#context;
+    this.#context = contextFor({ ...before.options, ...options });
+    try {
+      this.#config = this.#makeConfig();
+    } catch (error) {
+      this.#context = before;
+      throw error;
+    }
   }
 
   /** 48 bytes; tickets under the keys before them are still opened once more. */
@@ -81,15 +122,15 @@ export class ServerSide {
     this.#parts.redeemer?.close();
   }
 
-  #makeConfig(keyLog: boolean): ServerConfig {
+  #makeConfig(): ServerConfig {
     const options = this.#options;
-    const own = this.context.options;
+    const own = this.#context.options;
     const { qkd } = own;
     const reject = own.rejectUnauthorized ?? true;
     return serverConfig({
-      ...this.context.shared,
-      credentials: this.context.credentials,
-      asksForIdentity: options.SNICallback !== undefined,
+      ...this.#context.shared,
+      credentials: this.#context.credentials,
+      asksForIdentity: options.SNICallback !== undefined || this.#named.length > 0,
       asksForPsk: options.pskCallback !== undefined,
       clientAuth: options.requestCert === true ? (reject ? "require" : "request") : "none",
       ...(qkd === undefined
@@ -105,7 +146,7 @@ export class ServerSide {
       tickets: this.#ticketOptions(),
       honorOwnOrder: options.honorCipherOrder ?? true,
       demandsCookie: options.demandsCookie ?? false,
-      keyLog,
+      keyLog: this.#keyLog,
     });
   }
 
@@ -171,6 +212,24 @@ export class QkdTlsServer extends NetServer {
   /** 48 bytes that servers share. As in node:tls. */
   setTicketKeys(keys: Uint8Array): void {
     this.#side.setTicketKeys(keys);
+  }
+
+  /** Ticket keys are not given out: make 48 random bytes and give them to each server. Throws a UsageError. */
+  getTicketKeys(): never {
+    throw new UsageError(
+      "ERR_OPTION_UNSUPPORTED",
+      "getTicketKeys: ticket keys are never given out; give the same 48 random bytes to each server",
+    );
+  }
+
+  /** Certificates for clients that ask for this name, or for `*.` and one label. As in node:tls. */
+  addContext(hostname: string, context: SecureContext | ContextOptions): void {
+    this.#side.addContext(hostname, context);
+  }
+
+  /** Certificates, anchors and the like for new connections; what is not given stays. Throws a UsageError. */
+  setSecureContext(options: ContextOptions): void {
+    this.#side.setSecureContext(options);
   }
 
   /** The guard of the key source, with its counters; undefined without QKD. */

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect as netConnect, type Socket } from "node:net";
 import { describe, expect, test } from "vitest";
-import { createSecureContext, createServer, inProcessPair, UsageError } from "../../src/index.ts";
+import { connect, createSecureContext, createServer, inProcessPair, UsageError } from "../../src/index.ts";
 import type { QkdTlsSocket, TicketStore } from "../../src/index.ts";
 import { credentials } from "../support/credentials.ts";
 import { connected, failure, listen, reach, read } from "../support/sockets.ts";
@@ -152,6 +152,59 @@ describe("who the server is", () => {
     });
     expect(await failure(reach(port))).toMatchObject({ alert: "internal_error" });
     await connected(reach(port));
+  });
+
+  test("addContext serves a name, a wildcard one label deep, and others as before", async () => {
+    const { port, server } = await listen();
+    const { certPem, keyPem } = credentials("secp384r1");
+    server.addContext("*.example.test", contextOf("ed25519"));
+    server.addContext("Example.Test", { cert: certPem, key: keyPem });
+    const shown = async (servername: string) => {
+      const socket = await connected(reach(port, { servername, rejectUnauthorized: false }));
+      return socket.security?.authentication.peer.scheme;
+    };
+    expect(await shown("example.test")).toBe("ecdsa_secp384r1_sha384");
+    expect(await shown("a.example.test")).toBe("ed25519");
+    expect(await shown("a.b.example.test")).toBe("ecdsa_secp256r1_sha256");
+    expect(await shown("localhost")).toBe("ecdsa_secp256r1_sha256");
+  });
+
+  test("setSecureContext changes the certificate of new connections; what is wrong changes nothing", async () => {
+    const { port, server } = await listen({ ALPNProtocols: ["kept"] });
+    const open = await connected(reach(port));
+    const { certPem, keyPem } = credentials("ed25519");
+    server.setSecureContext({ cert: certPem, key: keyPem });
+    const socket = await connected(reach(port, { ALPNProtocols: ["kept"] }));
+    expect(socket.security?.authentication.peer.scheme).toBe("ed25519");
+    expect(socket.alpnProtocol).toBe("kept");
+    expect(open.destroyed).toBe(false);
+    for (const [options, option] of [
+      [{ cert: certPem, key: own.keyPem }, "key"],
+      [{ recordSizeLimit: 1 }, "recordSizeLimit"],
+      [{ pfx: "x" }, "pfx"],
+      [{ qkd: { source: scriptedSource() } }, "qkd"],
+    ] as const) {
+      expect(() => server.setSecureContext(options as object)).toThrow(expect.objectContaining({ option }));
+    }
+    const after = await connected(reach(port));
+    expect(after.security?.authentication.peer.scheme).toBe("ed25519");
+  });
+
+  test("getTicketKeys is refused, since ticket keys are never given out", async () => {
+    const { server } = await listen();
+    expect(() => server.getTicketKeys()).toThrow(expect.objectContaining({ code: "ERR_OPTION_UNSUPPORTED" }));
+  });
+
+  test("a secureContext serves many servers; options beside it that it holds itself are refused by name", async () => {
+    const secureContext = contextOf("ed25519");
+    const { port } = await listen({ secureContext, cert: undefined, key: undefined } as never);
+    expect((await connected(reach(port))).security?.authentication.peer.scheme).toBe("ed25519");
+    expect(() => createServer({ secureContext, rejectUnauthorized: false })).toThrow(
+      expect.objectContaining({ option: "rejectUnauthorized" }),
+    );
+    expect(() => connect({ port, secureContext, policy: "qkd" })).toThrow(
+      expect.objectContaining({ option: "policy" }),
+    );
   });
 
   test("requestCert asks, rejectUnauthorized decides what comes of it", async () => {

@@ -125,18 +125,18 @@ describe("the channel over WebSocket", () => {
   });
 
   test("whoever writes while the WebSocket closes hears of the truncation, not of the WebSocket", async () => {
+    let heard: (error: Error) => void = () => undefined;
     const left = new Promise<Error>((resolve) => {
-      void listen({}, (socket) => {
-        socket.on("error", resolve);
-        socket.resume();
-      }).then((url) => {
-        const socket = connectWebSocket(url, { ca, servername: "localhost" });
-        socket.on("error", () => undefined);
-        socket.once("secureConnect", () => {
-          for (const client of server.clients) client.close(1000);
-        });
-      });
+      heard = resolve;
     });
+    const url = await listen({}, (socket) => {
+      socket.on("error", (error) => heard(error));
+      socket.resume();
+    });
+    const socket = connectWebSocket(url, { ca, servername: "localhost" });
+    socket.on("error", () => undefined);
+    await new Promise((resolve) => void socket.once("secureConnect", resolve));
+    for (const client of server.clients) client.close(1000);
     expect(await left).toMatchObject({ code: "ERR_TLS_TRUNCATED" });
   });
 
