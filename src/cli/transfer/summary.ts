@@ -21,7 +21,8 @@ export function summary(verb: "sent" | "received", report: Report): string {
     `${verb} ${count("stored")} ${count("stored") === 1 ? "file" : "files"}`,
     ...(skipped > 0 ? [`${skipped} there already`] : []),
     ...(failed > 0 ? [`${failed} FAILED`] : []),
-    `${sizeText(bytes)} in ${seconds.toFixed(1)} s (${sizeText(carriedBytes / Math.max(seconds, 0.001))}/s), SHA-256 the same on both sides`,
+    `${sizeText(bytes)} in ${seconds.toFixed(1)} s (${sizeText(carriedBytes / Math.max(seconds, 0.001))}/s)`,
+    ...(files.length > failed ? ["SHA-256 the same on both sides"] : []),
   ];
   return [
     parts.join(", "),
