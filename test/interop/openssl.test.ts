@@ -1,7 +1,7 @@
 /** With the system's `openssl`, or the one that QKD_TLS_OPENSSL names; what its version lacks is said and not tried. */
 import { execFileSync, spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { EventEmitter, once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,12 +9,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import {
   connect,
   createServer,
+  etsi014,
   inProcessPair,
   type QkdTlsServer,
   type QkdTlsSocket,
 } from "../../src/index.ts";
 import type { ConnectOptions, ServerOptions } from "../../src/index.ts";
+import { makePki } from "../../src/cli/pki-files.ts";
 import type { KeyKind } from "../../src/crypto/provider.ts";
+import { startPair } from "../../src/kme/pair.ts";
 import { toHex } from "../../src/protocol/bytes.ts";
 import { Command, qkdTls, stopAll } from "../cli/command.ts";
 import { credentials } from "../support/credentials.ts";
@@ -271,6 +274,44 @@ describe.skipIf(without("everything with openssl", present))("with openssl", () 
       const { text, socket } = await ask(theirs.port, { qkd: { source, peer: "sae-b", ...options } });
       expect(text).toBe("olleh\n");
       expect(socket.security).toMatchObject({ group: "X25519MLKEM768", qkd: { keyId: key.id } });
+    },
+  );
+
+  test.skipIf(without("a QKD key from a KME beside X25519MLKEM768", modern))(
+    "serve --qkd-raw takes the key that somebody drew from a KME and gave to s_client, once",
+    async () => {
+      makePki({ directory: at("pki") });
+      const pem = (name: string): string => readFileSync(at(`pki/${name}`), "utf8");
+      const identity = (name: string) => ({ cert: pem(`${name}.crt`), key: pem(`${name}.key`) });
+      const member = (id: string, sae: string) => ({
+        id,
+        listen: { host: "127.0.0.1", port: 0 },
+        ...identity(id),
+        saes: [sae],
+      });
+      const ca = pem("ca.crt");
+      const kmes = await startPair({ ca, a: member("kme-a", "sae-a"), b: member("kme-b", "sae-b") });
+      const source = etsi014({ url: kmes.a.url, sae: "sae-a", ca, ...identity("sae-a") });
+      try {
+        const keyed = ["--kme", kmes.b.url, "--sae", "sae-b", "--ca", at("pki/ca.crt")];
+        const known = ["--kme-cert", at("pki/sae-b.crt"), "--kme-key", at("pki/sae-b.key")];
+        const flags = [...keyed, ...known, "--qkd-raw", "--qkd-authenticates", "--echo", "--json"];
+        const server = new Command(["serve", "--listen", "127.0.0.1:0", ...flags], null);
+        const port = (await server.address()).split(":")[1] ?? "";
+        const { id, key } = await source.draw("sae-b");
+        const psk = ["-psk_identity", `etsi-qkd-014:sae-a/sae-b/${id}`, "-psk", toHex(key)];
+        const words = [...psk, "-ciphersuites", "TLS_AES_128_GCM_SHA256"];
+        await conversation(theirClient(port, ...words));
+        expect(await server.event("connection")).toMatchObject({
+          security: { group: "X25519MLKEM768", qkd: { keyId: id, form: "raw", kmes: { source: "kme-a" } } },
+        });
+        await theirClient(port, ...words).until(/SSL alert number 115/);
+        expect(await server.event("refused")).toMatchObject({ code: "ERR_POLICY_QKD_REQUIRED" });
+      } finally {
+        source.close();
+        await stopAll();
+        await kmes.close();
+      }
     },
   );
 
