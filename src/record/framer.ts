@@ -2,7 +2,7 @@
  * Bytes in, whole records and whole handshake messages out. RFC 9846 §5.1.
  * This room is handed keys and never derives them.
  */
-import { concat } from "../protocol/bytes.ts";
+import { EMPTY } from "../protocol/bytes.ts";
 import { ProtocolError } from "../protocol/errors.ts";
 import { ContentType } from "../protocol/iana.ts";
 
@@ -25,6 +25,7 @@ export interface RawRecord {
 export class RecordFramer {
   #input: Uint8Array | undefined;
   #at = 0;
+  readonly #backlog = new Backlog();
   /** Where a record is put together that began in earlier input; there only while records come in parts. */
   #assembly: Uint8Array | undefined;
   #filled = 0;
@@ -39,7 +40,10 @@ export class RecordFramer {
   next(): RawRecord | undefined {
     if (this.#filled > 0) return this.#complete();
     const input = this.#input;
-    if (input === undefined) return undefined;
+    if (input === undefined) {
+      this.#assembly = undefined;
+      return undefined;
+    }
     const left = input.length - this.#at;
     if (left >= HEADER_BYTES) {
       const end = this.#at + HEADER_BYTES + checkedLength(input, this.#at);
@@ -54,8 +58,8 @@ export class RecordFramer {
   /** Copies what is left of the borrowed input, because its owner wants it back before all was read. */
   keep(): void {
     if (this.#input === undefined) return;
-    this.#input = this.#input.slice(this.#at);
-    this.#at = 0;
+    this.#backlog.adopt(this.#input.slice(this.#at));
+    this.#readBacklog();
   }
 
   /** Bytes fed and not yet given out as records. */
@@ -63,13 +67,19 @@ export class RecordFramer {
     return this.#filled + (this.#input === undefined ? 0 : this.#input.length - this.#at);
   }
 
-  /** Adds input behind what is still unread. */
+  /** Copies input behind what was kept and is still unread. */
   append(bytes: Uint8Array): void {
-    if (this.#input === undefined) this.feed(bytes.slice());
+    if (this.#input === undefined) this.#backlog.adopt(bytes.slice());
     else {
-      this.#input = concat([this.#input.subarray(this.#at), bytes]);
-      this.#at = 0;
+      this.#backlog.drop(this.#at);
+      this.#backlog.append(bytes);
     }
+    this.#readBacklog();
+  }
+
+  #readBacklog(): void {
+    this.#input = this.#backlog.bytes;
+    this.#at = 0;
   }
 
   #cut(input: Uint8Array, end: number): RawRecord {
@@ -134,29 +144,70 @@ export interface HandshakeMessage {
 
 /** Joins handshake fragments into messages. RFC 9846 §5.1. */
 export class HandshakeJoiner {
-  #pending: Uint8Array | undefined;
+  readonly #pending = new Backlog();
 
   /** Takes a fragment that will not change any more. */
   push(fragment: Uint8Array): void {
-    this.#pending = this.#pending === undefined ? fragment : concat([this.#pending, fragment]);
+    if (this.#pending.length === 0) this.#pending.adopt(fragment);
+    else this.#pending.append(fragment);
   }
 
   /** The next whole message. Throws a ProtocolError when one announces more than `maxBytes`. */
   next(maxBytes: number): HandshakeMessage | undefined {
-    const pending = this.#pending;
-    if (pending === undefined || pending.length < 4) return undefined;
+    if (this.#pending.length < 4) return undefined;
+    const pending = this.#pending.bytes;
     const length = ((pending[1] as number) << 16) | ((pending[2] as number) << 8) | (pending[3] as number);
     if (length > maxBytes) {
       throw new ProtocolError("ERR_TLS_LIMIT", "illegal_parameter", `handshake message of ${length} bytes`);
     }
     if (pending.length < 4 + length) return undefined;
     const bytes = pending.subarray(0, 4 + length);
-    this.#pending = pending.length === bytes.length ? undefined : pending.subarray(4 + length);
+    this.#pending.drop(bytes.length);
     return { type: pending[0] as number, bytes, body: bytes.subarray(4) };
   }
 
   /** True between messages; a key change may happen only here. */
   get idle(): boolean {
-    return this.#pending === undefined;
+    return this.#pending.length === 0;
+  }
+}
+
+/** Bytes that wait for more, in a block that doubles, so that many small parts cost no more than their sum. */
+class Backlog {
+  #block: Uint8Array = EMPTY;
+  #start = 0;
+  #end = 0;
+
+  get length(): number {
+    return this.#end - this.#start;
+  }
+
+  /** A view of what waits; it stays as it is, whatever is added or dropped. */
+  get bytes(): Uint8Array {
+    return this.#block.subarray(this.#start, this.#end);
+  }
+
+  /** Takes bytes that will not change any more, in place of all that was there. */
+  adopt(bytes: Uint8Array): void {
+    this.#block = bytes;
+    this.#start = 0;
+    this.#end = bytes.length;
+  }
+
+  append(bytes: Uint8Array): void {
+    if (this.#end + bytes.length > this.#block.length) {
+      const waiting = this.bytes;
+      this.#block = new Uint8Array(2 * (waiting.length + bytes.length));
+      this.#block.set(waiting);
+      this.#start = 0;
+      this.#end = waiting.length;
+    }
+    this.#block.set(bytes, this.#end);
+    this.#end += bytes.length;
+  }
+
+  drop(count: number): void {
+    this.#start += count;
+    if (this.#start === this.#end) this.adopt(EMPTY);
   }
 }

@@ -15,7 +15,7 @@ export interface ProtectionKeys {
 }
 
 /** The per-record nonce, built in place: IV xor the left-padded sequence number. RFC 9846 §5.3. */
-class Sequence {
+export class Sequence {
   readonly #iv: Uint8Array;
   readonly #nonce: Uint8Array;
   count = 0;

@@ -10,7 +10,7 @@ const sockets = new Set<Duplex>();
 
 process.on("message", (message: { readonly identity?: Identity; readonly measure?: true }) => {
   if (message.identity !== undefined) void start(message.identity);
-  if (message.measure) process.send?.({ ...memory(), sockets: sockets.size });
+  if (message.measure) void memory().then((sizes) => process.send?.({ ...sizes, sockets: sockets.size }));
 });
 process.on("disconnect", () => process.exit(0));
 
@@ -58,11 +58,13 @@ function sink(socket: Duplex): void {
 }
 let received = 0;
 
-/** After a collection, so that only what connections keep is counted. */
-function memory(): { memory: number; rss: number } {
+/** Resident bytes after collections, without the free room that V8 keeps for busy times. */
+async function memory(): Promise<{ memory: number }> {
   const { gc } = globalThis as { gc?: () => void };
-  gc?.();
-  gc?.();
-  const { rss, heapUsed, external } = process.memoryUsage();
-  return { memory: heapUsed + external, rss };
+  for (let round = 0; round < 5; round++) {
+    gc?.();
+    await new Promise((resolve) => void setTimeout(resolve, 100));
+  }
+  const { rss, heapTotal, heapUsed } = process.memoryUsage();
+  return { memory: rss - heapTotal + heapUsed };
 }

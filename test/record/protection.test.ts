@@ -9,6 +9,7 @@ import { Output } from "../../src/record/output.ts";
 import {
   RecordOpener,
   RecordSealer,
+  Sequence,
   writePlaintext,
   type Padding,
   type ProtectionKeys,
@@ -248,6 +249,15 @@ describe("§5.4: what is inside a record", () => {
 });
 
 describe("§5.3: nonces", () => {
+  test.each([0, 1, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 1, 2 ** 40 + 7, 2 ** 48 - 1])("record %d", (n) => {
+    const sequence = new Sequence(IV);
+    sequence.count = n;
+    const counter = Buffer.alloc(12);
+    counter.writeBigUInt64BE(BigInt(n), 4);
+    expect(toHex(sequence.next())).toBe(toHex(IV.map((byte, i) => byte ^ counter[i]!)));
+    expect(sequence.count).toBe(n + 1);
+  });
+
   test("every record of a key has another one, and the IV stays as it was", () => {
     const iv = IV.slice();
     const nonces: string[] = [];
