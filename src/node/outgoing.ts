@@ -11,6 +11,8 @@ export class Outgoing {
   readonly #channel: Channel;
   readonly #transport: Duplex;
   readonly #sent: (piece: Uint8Array) => void;
+  /** The write that is under way; the stream gives us no second one before it is done. */
+  #waiting: Done | undefined;
   /** Bytes handed to the transport. */
   bytes = 0;
 
@@ -40,23 +42,37 @@ export class Outgoing {
     const transport = this.#transport;
     const pieces = this.#channel.takeOutput();
     const last = pieces.length - 1;
-    if (last < 0 || transport.destroyed || transport.writableEnded) {
+    if (last < 0) {
       if (done !== undefined) process.nextTick(done);
       return;
     }
+    if (done !== undefined) this.#waiting = done;
+    if (transport.destroyed || transport.writableEnded) return;
     if (last > 0) transport.cork();
     pieces.forEach((piece, index) => this.#hand(piece, index === last ? done : undefined));
     if (last > 0) transport.uncork();
   }
 
-  /** A write that fails is never done: the transport's own error, or its close, ends the stream. */
+  /**
+   * A write that fails is not done: the transport's own error, or its close, ends the stream and with it the wait.
+   * A socket that was destroyed calls back without an error for what it dropped.
+   */
   #hand(piece: Uint8Array, done: Done | undefined): void {
     this.bytes += piece.length;
     this.#transport.write(piece, (error) => {
-      if (error !== null && error !== undefined) return;
+      if ((error !== null && error !== undefined) || this.#transport.destroyed) return;
       this.#sent(piece);
-      done?.();
+      if (done === undefined || this.#waiting !== done) return;
+      this.#waiting = undefined;
+      done();
     });
+  }
+
+  /** The stream has ended: a write that is still under way never will be done. */
+  fail(error: Error): void {
+    const done = this.#waiting;
+    this.#waiting = undefined;
+    done?.(error);
   }
 
   /** Drops what is ready to be sent. */

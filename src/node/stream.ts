@@ -245,9 +245,11 @@ export class SecureStream extends Duplex {
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     clearTimeout(this.#handshakeTimer);
     clearTimeout(this.#idleTimer);
-    this.#waitingWrite?.failed(error ?? new Error("the connection ended before the handshake was done"));
+    const unwritten = error ?? destroyedError();
+    this.#waitingWrite?.failed(unwritten);
     this.#waitingWrite = undefined;
     this.#outgoing.flush();
+    this.#outgoing.fail(unwritten);
     const transport = this.transport;
     if (this.channel.state === "failed" && !transport.destroyed && !this.#transportEnded) linger(transport);
     else if (error === null && this.channel.readEnded && transport.writableEnded) finish(transport);
@@ -286,6 +288,9 @@ export class SecureStream extends Duplex {
 
 const asBuffer = ({ buffer, byteOffset, length }: Uint8Array): Buffer =>
   Buffer.from(buffer, byteOffset, length);
+
+const destroyedError = (): Error =>
+  Object.assign(new Error("the connection ended before this was written"), { code: "ERR_STREAM_DESTROYED" });
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 

@@ -205,6 +205,25 @@ describe("ending", () => {
     await failure(socket);
     expect(await told).toBeInstanceOf(Error);
   });
+
+  test.each(["destroyed", "cut below"])(
+    "a write that is under way when the socket is %s is told so",
+    async (how) => {
+      const { client, server } = await both();
+      const { transport } = client as unknown as { transport: Socket };
+      const told: Promise<unknown>[] = [];
+      // Nobody reads at the other end, so one write stays under way and others wait behind it.
+      server.pause();
+      for (let at = 0; at < 3; at++) {
+        told.push(new Promise((resolve) => void client.write(Buffer.alloc(8_000_000), resolve)));
+      }
+      if (how === "destroyed") client.destroy();
+      else transport.destroy();
+      await closed(client);
+      const outcomes = await Promise.all(told);
+      expect(outcomes.every((outcome) => outcome instanceof Error)).toBe(true);
+    },
+  );
 });
 
 describe("timeouts", () => {
