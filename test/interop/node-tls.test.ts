@@ -301,4 +301,21 @@ describe("with node:tls of Node 26", () => {
     });
     expect(seen.received).toBe(100);
   });
+
+  test("a raw PSK moves our server to a suite of its hash, with and without a HelloRetryRequest", async () => {
+    const { a, b } = inProcessPair({ a: "sae-a", b: "sae-b" });
+    for (const groups of [["X25519MLKEM768"], ["SecP384r1MLKEM1024"]] as const) {
+      const drawn = a.drawNow("sae-b");
+      const identity = `etsi-qkd-014:sae-a/sae-b/${drawn.id}`;
+      const { theirs, error } = await serve(
+        { groups, qkd: { source: b, form: "raw", authenticates: true } },
+        {
+          psk: { identity, key: toHex(drawn.key) },
+          options: { ecdhCurve: "X25519MLKEM768:SecP384r1MLKEM1024" },
+        },
+      );
+      expect(error).toBeUndefined();
+      expect(theirs).toMatchObject({ group: groups[0], received: 100 });
+    }
+  });
 });
