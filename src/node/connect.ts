@@ -4,15 +4,14 @@ import type { Duplex } from "node:stream";
 import { clientConfig, forConnection, type ClientConfig } from "../channel/config.ts";
 import { Channel } from "../channel/channel.ts";
 import { UsageError } from "../protocol/errors.ts";
+import { LONGEST_MS, whole } from "../protocol/options.ts";
 import { onread, type Reader } from "./borrowed-reads.ts";
-import { callbackPsk, contextOf, listOf, SecureContext } from "./context.ts";
+import { callbackPsk, contextOf, inOurWords, listOf, SecureContext } from "./context.ts";
 import { host } from "./host.ts";
 import { checkOptionNames, CLIENT_OPTIONS, NET_OPTIONS } from "./option-names.ts";
-import type { ConnectOptions } from "./options.ts";
+import { streamOptions, type ConnectOptions } from "./options.ts";
 import { outputMemory } from "./slabs.ts";
 import { QkdTlsSocket } from "./socket.ts";
-
-export const HANDSHAKE_TIMEOUT_MS = 30_000;
 
 /**
  * Connects, and wraps the connection in a channel. `secureConnect` says that it stands; `security` what protects it.
@@ -30,7 +29,10 @@ export function connect(...args: readonly unknown[]): QkdTlsSocket {
   const { options, listener } = readArguments(args);
   checkOptionNames(options, [...CLIENT_OPTIONS, ...NET_OPTIONS], "connect");
   const context = contextOf(options);
-  const config = connectionConfig(context, options);
+  const config = inOurWords(() => connectionConfig(context, options));
+  // The last of the options that may be refused; from here on there is a transport to look after.
+  const stream = streamOptions(options);
+  const timeoutMs = whole(options, "timeout", 0, 0, LONGEST_MS);
   const { transport, feed } = open(options);
   const { lend, sent } = outputMemory(transport);
   const socket = new QkdTlsSocket({
@@ -38,14 +40,12 @@ export function connect(...args: readonly unknown[]): QkdTlsSocket {
     host: host(context, undefined, options.signal),
     transport,
     provider: context.provider,
-    handshakeTimeoutMs: options.handshakeTimeout ?? HANDSHAKE_TIMEOUT_MS,
-    allowHalfOpen: options.allowHalfOpen,
-    highWaterMark: options.highWaterMark,
+    ...stream,
     sent,
     ...(feed === undefined ? {} : { feed }),
   });
   if (listener !== undefined) socket.once("secureConnect", listener);
-  if (options.timeout !== undefined && options.timeout > 0) socket.setTimeout(options.timeout);
+  if (timeoutMs > 0) socket.setTimeout(timeoutMs);
   begin(socket, transport, options.signal);
   return socket;
 }

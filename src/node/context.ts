@@ -20,6 +20,7 @@ import { certificatesFromPem } from "../pki/pem.ts";
 import { VerifiedPathCache } from "../pki/verify.ts";
 import type { SharedOptions } from "../channel/config.ts";
 import type { PskOption } from "../channel/psk.ts";
+import { flag } from "../protocol/options.ts";
 import type { Credential } from "../handshake/question.ts";
 import { checkOptionNames, CONTEXT_OPTIONS } from "./option-names.ts";
 import type { ContextOptions, ExternalSigner, Pem } from "./options.ts";
@@ -39,6 +40,7 @@ export class SecureContext {
     this.credentials = [...readCredentials(this.provider, options), ...(options.credentials ?? [])];
     if (options.ca !== undefined) this.#anchors = readAnchors(options.ca);
     checkVersions(options);
+    for (const name of FLAGS) flag(options, name, false);
   }
 
   /** The trust anchors; Node's own roots are read at first use. */
@@ -73,6 +75,27 @@ export class SecureContext {
     };
   }
 }
+
+const FLAGS = ["production", "pskKe", "rejectUnauthorized", "keylog"] as const;
+
+/** Runs what makes a channel's configuration; a refusal names the option as it is called here. */
+export function inOurWords<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    const option = error instanceof UsageError ? OUR_WORDS[error.option ?? ""] : undefined;
+    if (!(error instanceof UsageError) || option === undefined) throw error;
+    throw new UsageError(error.code, `${option}: ${error.message}`, { option, cause: error });
+  }
+}
+const OUR_WORDS: Readonly<Record<string, string>> = {
+  alpn: "ALPNProtocols",
+  count: "tickets",
+  honorOwnOrder: "honorCipherOrder",
+  lifetimeSeconds: "sessionTimeout",
+  psks: "psk",
+  serverName: "servername",
+};
 
 /** Reads certificates, keys and anchors. Throws a UsageError naming the option. */
 export function createSecureContext(options: ContextOptions = {}): SecureContext {

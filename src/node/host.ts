@@ -69,7 +69,9 @@ function verify(
   { purpose, chain, name }: Extract<Question, { ask: "verify_peer" }>,
   context: SecureContext,
 ): Verdict | Promise<Verdict> {
-  const { rejectUnauthorized = true, checkServerIdentity, verifyPeer } = context.options;
+  const { checkServerIdentity, verifyPeer } = context.options;
+  // As in node:tls nothing but false lets an unverified peer in.
+  const rejectUnauthorized = context.options.rejectUnauthorized !== false;
   const custom = purpose === "server" ? checkServerIdentity : undefined;
   try {
     context.verified.verify({

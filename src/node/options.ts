@@ -6,6 +6,7 @@ import type { PeerCertificate } from "node:tls";
 import type { PolicyOption } from "../channel/config.ts";
 import type { Limits } from "../channel/defaults.ts";
 import type { PskOption } from "../channel/psk.ts";
+import { flag, LONGEST_MS, whole } from "../protocol/options.ts";
 import type { CryptoProvider, HashName } from "../crypto/provider.ts";
 import type { Credential } from "../handshake/question.ts";
 import type { CipherSuiteName, NamedGroupName, SignatureSchemeName } from "../protocol/iana.ts";
@@ -145,6 +146,23 @@ export interface ServerOptions extends ContextOptions {
   readonly keepAliveInitialDelay?: number;
   readonly pauseOnConnect?: boolean;
   readonly signal?: AbortSignal;
+}
+
+const HANDSHAKE_TIMEOUT_MS = 30_000;
+
+/** What either side says about the stream itself. Throws a UsageError. */
+export function streamOptions(options: ConnectOptions | ServerOptions): {
+  readonly handshakeTimeoutMs: number;
+  readonly allowHalfOpen: boolean;
+  readonly highWaterMark?: number;
+} {
+  return {
+    handshakeTimeoutMs: whole(options, "handshakeTimeout", HANDSHAKE_TIMEOUT_MS, 1, LONGEST_MS),
+    allowHalfOpen: flag(options, "allowHalfOpen", false),
+    ...((options.highWaterMark ?? undefined) === undefined
+      ? {}
+      : { highWaterMark: whole(options, "highWaterMark", 0, 0) }),
+  };
 }
 
 /** True for a socket of node:net, which has an address and timers of its own. */

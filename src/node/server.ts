@@ -5,13 +5,13 @@ import { serverConfig, type ServerConfig } from "../channel/config.ts";
 import { Channel } from "../channel/channel.ts";
 import { TicketKeys } from "../channel/tickets.ts";
 import { UsageError } from "../protocol/errors.ts";
+import { flag } from "../protocol/options.ts";
 import { redeemer, type Redeemer } from "../qkd/redeemer.ts";
 import { borrowReads, type Reader } from "./borrowed-reads.ts";
-import { contextFor, contextOf, createSecureContext, SecureContext } from "./context.ts";
-import { HANDSHAKE_TIMEOUT_MS } from "./connect.ts";
+import { contextFor, contextOf, createSecureContext, inOurWords, SecureContext } from "./context.ts";
 import { host, type ServerParts } from "./host.ts";
 import { checkOptionNames, CONTEXT_OPTIONS, NET_OPTIONS, SERVER_OPTIONS } from "./option-names.ts";
-import type { ContextOptions, QkdOptions, ServerOptions } from "./options.ts";
+import { streamOptions, type ContextOptions, type QkdOptions, type ServerOptions } from "./options.ts";
 import { outputMemory } from "./slabs.ts";
 import { QkdTlsSocket } from "./socket.ts";
 
@@ -24,6 +24,7 @@ export class ServerSide {
   /** By server name, the newest first. */
   readonly #named: { readonly name: string; readonly context: SecureContext }[] = [];
   #keyLog: boolean;
+  readonly #stream: ReturnType<typeof streamOptions>;
   readonly #options: ServerOptions;
   readonly #parts: ServerParts;
   readonly #tickets: TicketKeys | undefined;
@@ -34,6 +35,8 @@ export class ServerSide {
     checkOptionNames(options, [...SERVER_OPTIONS, ...NET_OPTIONS], where);
     this.#options = options;
     this.#context = contextOf(options);
+    this.#stream = streamOptions(options);
+    flag(options, "requestCert", false);
     const { qkd } = this.#context.options;
     const { SNICallback = (name, done) => done(null, this.#contextFor(name)) } = options;
     this.#parts = {
@@ -61,9 +64,7 @@ export class ServerSide {
       host: host(this.#context, this.#parts, options.signal),
       transport,
       provider: this.#context.provider,
-      handshakeTimeoutMs: options.handshakeTimeout ?? HANDSHAKE_TIMEOUT_MS,
-      allowHalfOpen: options.allowHalfOpen,
-      highWaterMark: options.highWaterMark,
+      ...this.#stream,
       sent,
       ...(feed === undefined ? {} : { feed }),
     });
@@ -127,27 +128,29 @@ export class ServerSide {
     const own = this.#context.options;
     const { qkd } = own;
     const reject = own.rejectUnauthorized ?? true;
-    return serverConfig({
-      ...this.#context.shared,
-      credentials: this.#context.credentials,
-      asksForIdentity: options.SNICallback !== undefined || this.#named.length > 0,
-      asksForPsk: options.pskCallback !== undefined,
-      clientAuth: options.requestCert === true ? (reject ? "require" : "request") : "none",
-      ...(qkd === undefined
-        ? {}
-        : {
-            qkd: {
-              sae: qkd.sae ?? qkd.source.sae,
-              ...(qkd.form === undefined ? {} : { form: qkd.form }),
-              ...(qkd.rawHash === undefined ? {} : { rawHash: qkd.rawHash }),
-              ...(qkd.authenticates === undefined ? {} : { authenticates: qkd.authenticates }),
-            },
-          }),
-      tickets: this.#ticketOptions(),
-      honorOwnOrder: options.honorCipherOrder ?? true,
-      demandsCookie: options.demandsCookie ?? false,
-      keyLog: this.#keyLog,
-    });
+    const make = (): ServerConfig =>
+      serverConfig({
+        ...this.#context.shared,
+        credentials: this.#context.credentials,
+        asksForIdentity: options.SNICallback !== undefined || this.#named.length > 0,
+        asksForPsk: options.pskCallback !== undefined,
+        clientAuth: options.requestCert === true ? (reject ? "require" : "request") : "none",
+        ...(qkd === undefined
+          ? {}
+          : {
+              qkd: {
+                sae: qkd.sae ?? qkd.source.sae,
+                ...(qkd.form === undefined ? {} : { form: qkd.form }),
+                ...(qkd.rawHash === undefined ? {} : { rawHash: qkd.rawHash }),
+                ...(qkd.authenticates === undefined ? {} : { authenticates: qkd.authenticates }),
+              },
+            }),
+        tickets: this.#ticketOptions(),
+        honorOwnOrder: options.honorCipherOrder ?? true,
+        demandsCookie: options.demandsCookie ?? false,
+        keyLog: this.#keyLog,
+      });
+    return inOurWords(make);
   }
 
   #ticketOptions() {

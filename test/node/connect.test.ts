@@ -135,6 +135,15 @@ describe("whom a client trusts", () => {
     expect((await told)[0]).toMatchObject({ code: "ERR_TLS_PEER_ALERT" });
   });
 
+  test.each([null, undefined])(
+    "refuses it with rejectUnauthorized: %s as well",
+    async (rejectUnauthorized) => {
+      const { port } = await listen();
+      const options = { servername: "other.test", rejectUnauthorized } as never;
+      expect(await failure(reach(port, options))).toMatchObject({ code: "ERR_CERT_NAME_MISMATCH" });
+    },
+  );
+
   test("goes on with rejectUnauthorized: false, and says why it should not", async () => {
     const { port } = await listen();
     const socket = await connected(reach(port, { servername: "other.test", rejectUnauthorized: false }));

@@ -1,6 +1,6 @@
 import { createPrivateKey, generateKeyPairSync } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { createSecureContext, UsageError } from "../../src/index.ts";
+import { connect, createSecureContext, createServer, UsageError } from "../../src/index.ts";
 import type { ContextOptions } from "../../src/index.ts";
 import { contextFor } from "../../src/node/context.ts";
 import { credentials } from "../support/credentials.ts";
@@ -97,4 +97,63 @@ describe("the lists of node:tls, separated by colons", () => {
 test("the same options share one context, others do not", () => {
   expect(contextFor({ ca })).toBe(contextFor({ ca }));
   expect(contextFor({ ca })).not.toBe(contextFor({ ca, keylog: false }));
+});
+
+describe("a wrong value is refused under the name that the caller used", () => {
+  const refusal = (call: () => unknown): string | undefined => {
+    try {
+      call();
+    } catch (error) {
+      expect(error).toBeInstanceOf(UsageError);
+      return (error as UsageError).option;
+    }
+    throw new Error("it was accepted");
+  };
+
+  test.each([
+    ["ALPNProtocols", ["x".repeat(256)]],
+    ["ALPNProtocols", "h2"],
+    ["handshakeTimeout", 0],
+    ["handshakeTimeout", "soon"],
+    ["handshakeTimeout", 2 ** 31],
+    ["highWaterMark", -1],
+    ["allowHalfOpen", "yes"],
+    ["psk", "identity:key"],
+    ["rejectUnauthorized", 0],
+    ["rejectUnauthorized", "false"],
+    ["production", "no"],
+    ["pskKe", 1],
+    ["keylog", "file"],
+    ["recordSizeLimit", 63],
+    ["padding", -1],
+    ["policy", "strict"],
+    ["limits", 5],
+  ])("%s: %j", (option, value) => {
+    expect(refusal(() => connect({ port: 1, ca, [option]: value }))).toBe(option);
+    expect(refusal(() => createServer({ cert, key, [option]: value }))).toBe(option);
+  });
+
+  test.each([
+    ["sessionTimeout", 604_801],
+    ["sessionTimeout", 0],
+    ["tickets", 17],
+    ["ticketKeys", Buffer.alloc(47)],
+    ["requestCert", 1],
+    ["honorCipherOrder", "mine"],
+    ["demandsCookie", 1],
+  ])("of a server, %s: %j", (option, value) => {
+    expect(refusal(() => createServer({ cert, key, [option]: value }))).toBe(option);
+  });
+
+  test.each([
+    ["servername", "x".repeat(256)],
+    ["timeout", -1],
+    ["session", Buffer.from("x")],
+    ["authentication", "none"],
+    ["keyShares", 99],
+    ["middleboxCompatibility", 1],
+    ["resumption", "yes"],
+  ])("of a client, %s: %j", (option, value) => {
+    expect(refusal(() => connect({ port: 1, ca, [option]: value }))).toBe(option);
+  });
 });
