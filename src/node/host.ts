@@ -28,7 +28,7 @@ export interface ServerParts {
 /** The host of a client, or with `server` of a server's connection. */
 export function host(context: SecureContext, server?: ServerParts, signal?: AbortSignal): Host {
   return {
-    answer: (question, socket) => answer(question, context, socket, server, signal),
+    answer: (question, socket) => promised(answer(question, context, socket, server, signal)),
     keyUsed: (initiator, keyId) => server?.redeemer?.commit(initiator, keyId),
     storeTicket(ticket, state) {
       const { ticketStore, sessionTimeout } = server?.options ?? {};
@@ -37,6 +37,12 @@ export function host(context: SecureContext, server?: ServerParts, signal?: Abor
       kept().catch(() => undefined);
     },
   };
+}
+
+/** What a caller's code answers later may be a promise of another realm or library; none passes for an answer. */
+function promised(answered: unknown): unknown {
+  const later = typeof answered === "object" && answered !== null && "then" in answered;
+  return later ? Promise.resolve(answered) : answered;
 }
 
 function answer(
@@ -88,8 +94,14 @@ function verify(
     return { authorized: false, error };
   }
   if (verifyPeer === undefined) return { authorized: true };
-  const more = verifyPeer({ purpose, chain, ...(name === undefined ? {} : { name }) });
-  return more === undefined ? { authorized: true } : more.then(() => ({ authorized: true }));
+  const more: unknown = verifyPeer({ purpose, chain, ...(name === undefined ? {} : { name }) });
+  return more === undefined ? { authorized: true } : Promise.resolve(more).then(verdictOf);
+}
+
+/** False is a refusal, for whoever writes a predicate means it as one. */
+function verdictOf(said: unknown): Verdict {
+  if (said !== false) return { authorized: true };
+  throw new TrustError("ERR_CERT_UNTRUSTED", "certificate_unknown", "verifyPeer refused the peer");
 }
 
 function checkByCaller(

@@ -74,8 +74,8 @@ export interface ContextOptions {
   readonly rejectUnauthorized?: boolean;
   /** Replaces the check of the server's name. As in node:tls. */
   readonly checkServerIdentity?: (hostname: string, certificate: PeerCertificate) => Error | undefined;
-  /** A further verdict on a peer whose chain is valid; throwing refuses it. May take its time. */
-  readonly verifyPeer?: (peer: PeerToVerify) => void | Promise<void>;
+  /** A further verdict on a peer whose chain is valid; throwing, or false, refuses it. May take its time. */
+  readonly verifyPeer?: (peer: PeerToVerify) => void | boolean | Promise<void | boolean>;
   /** Emit `keylog` events; default only when somebody listens on the server. */
   readonly keylog?: boolean;
 }

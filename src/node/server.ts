@@ -26,7 +26,8 @@ export class ServerSide {
   #keyLog: boolean;
   readonly #stream: ReturnType<typeof streamOptions>;
   readonly #options: ServerOptions;
-  readonly #parts: ServerParts;
+  #parts: ServerParts;
+  #closed = false;
   readonly #tickets: TicketKeys | undefined;
   #config: ServerConfig;
 
@@ -121,6 +122,14 @@ export class ServerSide {
 
   close(): void {
     this.#parts.redeemer?.close();
+    this.#closed = true;
+  }
+
+  /** After `close`: a new guard, for the source itself hands out each key only once. */
+  reopen(): void {
+    const { qkd } = this.#context.options;
+    if (this.#closed && qkd !== undefined) this.#parts = { ...this.#parts, redeemer: guard(qkd) };
+    this.#closed = false;
   }
 
   #makeConfig(): ServerConfig {
@@ -188,7 +197,8 @@ export class QkdTlsServer extends NetServer {
     this.on("newListener", (event: string) => {
       if (event === "keylog") side.logKeys();
     });
-    this.once("close", () => side.close());
+    this.on("close", () => side.close());
+    this.on("listening", () => side.reopen());
     if (listener !== undefined) this.on("secureConnection", listener);
     options.signal?.addEventListener("abort", () => this.close(), { once: true });
   }

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { connect as netConnect, type Socket } from "node:net";
+import { connect as netConnect, type AddressInfo, type Socket } from "node:net";
 import { describe, expect, test } from "vitest";
 import { connect, createSecureContext, createServer, inProcessPair, UsageError } from "../../src/index.ts";
 import type { QkdTlsSocket, TicketStore } from "../../src/index.ts";
@@ -385,6 +385,18 @@ describe("a server's key source", () => {
     expect(server.redeemer!.counters.lookups).toBe(lookups);
     open.end("still here");
     expect((await read(open)).toString()).toBe("still here");
+  });
+
+  test("a server that was closed and listens again takes QKD keys as before", async () => {
+    const link = inProcessPair({ a: "sae-a", b: "sae-b" });
+    const { server } = await listen({ qkd: { source: link.b } });
+    server.close();
+    await once(server, "close");
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const socket = await connected(reach(port, { qkd: { source: link.a, peer: "sae-b" } }));
+    expect(socket.security?.qkd).toMatchObject({ initiator: "sae-a" });
   });
 
   test("many clients at once each get a key of their own", async () => {

@@ -1,0 +1,127 @@
+import { duplexPair } from "node:stream";
+import { runInNewContext } from "node:vm";
+import { describe, expect, test } from "vitest";
+import { createSecureContext, inProcessPair } from "../../src/index.ts";
+import type { ContextOptions } from "../../src/index.ts";
+import { host, type ServerParts } from "../../src/node/host.ts";
+import type { Question } from "../../src/handshake/question.ts";
+import { redeemer } from "../../src/qkd/redeemer.ts";
+import { utf8 } from "../../src/protocol/bytes.ts";
+import { credentials } from "../support/credentials.ts";
+
+const own = credentials();
+const [socket] = duplexPair();
+const ask = (question: Question, options: ContextOptions = {}, server?: ServerParts): unknown =>
+  host(createSecureContext({ ca: own.caPem, ...options }), server).answer(question, socket);
+
+const peer: Question = {
+  ask: "verify_peer",
+  purpose: "server",
+  chain: own.identity.chain,
+  name: "localhost",
+};
+const client: Question = { ask: "verify_peer", purpose: "client", chain: own.identity.chain };
+
+describe("whom it trusts", () => {
+  test("a valid chain for the right name, at once", () => {
+    expect(ask(peer)).toEqual({ authorized: true });
+    expect(ask(client)).toEqual({ authorized: true });
+  });
+
+  test("another name is refused, or reported where that is allowed", () => {
+    const other: Question = { ...peer, name: "other.test" };
+    expect(() => ask(other)).toThrow(expect.objectContaining({ code: "ERR_CERT_NAME_MISMATCH" }));
+    expect(ask(other, { rejectUnauthorized: false })).toMatchObject({
+      authorized: false,
+      error: { code: "ERR_CERT_NAME_MISMATCH" },
+    });
+    expect(() => ask(other, { rejectUnauthorized: null } as never)).toThrow();
+  });
+
+  test("checkServerIdentity is asked about servers only", () => {
+    const checkServerIdentity = () => new Error("no");
+    expect(() => ask(peer, { checkServerIdentity })).toThrow(
+      expect.objectContaining({ code: "ERR_CERT_NAME_MISMATCH" }),
+    );
+    expect(ask(client, { checkServerIdentity })).toEqual({ authorized: true });
+  });
+
+  describe("verifyPeer", () => {
+    // oxlint-disable-next-line unicorn/no-thenable -- what a library's own promise looks like
+    const thenable = (value: unknown) => ({ then: (resolve: (value: unknown) => void) => resolve(value) });
+    const foreign = (expression: string): unknown => runInNewContext(expression);
+
+    test.each([
+      ["nothing", () => undefined],
+      ["true", () => true],
+      ["a promise of nothing", () => Promise.resolve()],
+      ["a thenable of nothing", () => thenable(undefined)],
+      ["another realm's promise", () => foreign("Promise.resolve()")],
+    ])("accepts by %s", async (_, verifyPeer) => {
+      expect(await ask(peer, { verifyPeer: verifyPeer as never })).toEqual({ authorized: true });
+    });
+
+    test.each([
+      ["false", () => false],
+      ["a promise of false", () => Promise.resolve(false)],
+      ["a thenable of false", () => thenable(false)],
+      ["another realm's promise of false", () => foreign("Promise.resolve(false)")],
+      ["a rejection", () => Promise.reject(new Error("no"))],
+      ["another realm's rejection", () => foreign("Promise.reject(new Error('no'))")],
+    ])("refuses by %s", async (_, verifyPeer) => {
+      const answered = ask(peer, { verifyPeer: verifyPeer as never });
+      // The channel waits for a promise and takes anything else as the answer.
+      expect(answered).toBeInstanceOf(Promise);
+      await expect(answered).rejects.toMatchObject({ message: expect.stringMatching(/no|refused/) });
+    });
+
+    test("is not asked about a peer whose chain is not valid", () => {
+      let asked = 0;
+      const verifyPeer = () => void asked++;
+      expect(() => ask({ ...peer, name: "other.test" }, { verifyPeer })).toThrow();
+      expect(asked).toBe(0);
+    });
+  });
+});
+
+describe("what it does not have", () => {
+  test("a key source: both questions fail closed", async () => {
+    await expect(ask({ ask: "draw_qkd_key", peer: "b" })).rejects.toMatchObject({ code: "ERR_QKD_CLOSED" });
+    const redeem: Question = { ask: "redeem_qkd_key", initiator: "a", keyId: "x" };
+    await expect(ask(redeem)).rejects.toMatchObject({ code: "ERR_QKD_CLOSED" });
+  });
+
+  test("a signer for an external key is named", () => {
+    const credential = { ...own.identity, key: "external" as const };
+    const sign: Question = { ask: "sign", algorithm: "ecdsa-sha256", message: utf8("x"), credential };
+    expect(() => ask(sign)).toThrow(expect.objectContaining({ option: "credentials" }));
+  });
+
+  test("callbacks: no identity, no PSK, no session", async () => {
+    const parts: ServerParts = { options: {} };
+    expect(ask({ ask: "choose_identity", serverName: "x" }, {}, parts)).toBeUndefined();
+    expect(await ask({ ask: "find_psk", identity: utf8("x") }, {}, parts)).toBeUndefined();
+    expect(ask({ ask: "load_ticket", ticket: utf8("x") }, {}, parts)).toBeUndefined();
+  });
+});
+
+test("an identity that is not text is nobody's, and pskCallback is not asked", async () => {
+  let asked = 0;
+  const pskCallback = () => void asked++;
+  const identity = Uint8Array.of(0xff, 0xfe);
+  expect(await ask({ ask: "find_psk", identity }, {}, { options: { pskCallback } })).toBeUndefined();
+  expect(asked).toBe(0);
+});
+
+test("a key that was used is not used again, whoever redeemed it", async () => {
+  const { a, b } = inProcessPair({ a: "sae-a", b: "sae-b" });
+  const guard = redeemer(b, { allow: () => true });
+  const made = host(createSecureContext({}), { redeemer: guard, options: {} });
+  const { id } = await a.draw("sae-b");
+  const question: Question = { ask: "redeem_qkd_key", initiator: "sae-a", keyId: id };
+  expect(await made.answer(question, socket)).toMatchObject({ id });
+  made.keyUsed("sae-a", id);
+  expect(() => made.keyUsed("sae-a", id)).toThrow(expect.objectContaining({ code: "ERR_QKD_KEY_USED" }));
+  await expect(made.answer(question, socket)).rejects.toMatchObject({ code: "ERR_QKD_KEY_USED" });
+  guard.close();
+});
