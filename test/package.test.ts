@@ -109,6 +109,7 @@ test("what is not exported is out of reach", async () => {
 
 test("a strict consumer compiles against its types", async () => {
   const use = `
+    import { createInterface } from "node:readline";
     import { connect, createServer, etsi014, type QkdTlsSocket, type SecurityRecord, TrustError } from "qkd-tls";
     import { Channel, nobleProvider } from "qkd-tls/core";
     import { connectWebSocket, createWebSocketServer } from "qkd-tls/websocket";
@@ -116,6 +117,7 @@ test("a strict consumer compiles against its types", async () => {
     const socket: QkdTlsSocket = connect({ host: "localhost", port: 1, qkd: { source, peer: "b" } });
     export const security: SecurityRecord | undefined = socket.security;
     socket.on("error", (error) => error instanceof TrustError && error.missing === "qkd");
+    createInterface({ input: socket, output: socket });
     // @ts-expect-error: an option that does not exist.
     connect({ host: "localhost", port: 1, quantum: true });
     export const all = [createServer, Channel, nobleProvider, connectWebSocket, createWebSocketServer];

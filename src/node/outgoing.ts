@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { Channel } from "../channel/channel.ts";
+import { LOT_CONTENT_BYTES } from "../record/output.ts";
 
 type Done = (error?: Error | null) => void;
 
@@ -24,12 +25,25 @@ export class Outgoing {
   }
 
   write(chunk: Uint8Array, done: Done): void {
-    this.#channel.send(chunk);
-    this.#flush(done);
+    this.#seal([chunk], done);
   }
 
   writeAll(chunks: readonly { readonly chunk: Uint8Array }[], done: Done): void {
-    this.#channel.sendAll(chunks.map(({ chunk }) => chunk));
+    this.#seal(
+      chunks.map(({ chunk }) => chunk),
+      done,
+    );
+  }
+
+  /** Lot by lot, so that the transport carries the first while the next is sealed. */
+  #seal(chunks: readonly Uint8Array[], done: Done): void {
+    const lots = inLots(chunks);
+    const last = lots.pop() ?? [];
+    for (const lot of lots) {
+      this.#channel.sendAll(lot);
+      this.#flush();
+    }
+    this.#channel.sendAll(last);
     this.#flush(done);
   }
 
@@ -79,4 +93,23 @@ export class Outgoing {
   discard(): void {
     this.#channel.takeOutput();
   }
+}
+
+/** The same bytes in lists of at most as many as one loan of memory takes in full records. */
+function inLots(chunks: readonly Uint8Array[]): (readonly Uint8Array[])[] {
+  const lots: Uint8Array[][] = [];
+  let room = 0;
+  for (const chunk of chunks) {
+    for (let at = 0; at < chunk.length; ) {
+      if (room === 0) {
+        lots.push([]);
+        room = LOT_CONTENT_BYTES;
+      }
+      const part = chunk.subarray(at, at + room);
+      lots.at(-1)?.push(part);
+      at += part.length;
+      room -= part.length;
+    }
+  }
+  return lots;
 }

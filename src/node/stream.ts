@@ -195,8 +195,8 @@ export class SecureStream extends Duplex {
     else this.destroy(error);
   }
 
-  override read(size?: number): unknown {
-    const chunk: unknown = super.read(size);
+  override read(size?: number): ReturnType<Duplex["read"]> {
+    const chunk: ReturnType<Duplex["read"]> = super.read(size);
     if (this.#heldError !== undefined && this.readableLength === 0) {
       const error = this.#heldError;
       process.nextTick(() => this.destroy(error));

@@ -3,8 +3,11 @@ import { MAX_PLAINTEXT_BYTES, PROTECTION_BYTES } from "./framer.ts";
 /** Lends memory for records: `least` bytes or more; `wanted` says how much is about to be written in all. */
 export type Lend = (least: number, wanted: number) => Uint8Array;
 
+const LOT_RECORDS = 4;
+/** The content of four full records. */
+export const LOT_CONTENT_BYTES = LOT_RECORDS * MAX_PLAINTEXT_BYTES;
 /** Four full records: what a lot has room for where nothing larger is needed. */
-export const LOT_BYTES = 4 * (MAX_PLAINTEXT_BYTES + PROTECTION_BYTES);
+export const LOT_BYTES = LOT_CONTENT_BYTES + LOT_RECORDS * PROTECTION_BYTES;
 
 /** Memory of its own for each lot, and no more than is wanted. */
 export const lendFresh: Lend = (least, wanted) =>
