@@ -196,10 +196,15 @@ export function clientConfig(options: ClientOptions): ClientConfig {
 /** The same configuration for one connection's own name and stored session. Throws a UsageError (`session`). */
 export function forConnection(
   config: ClientConfig,
-  { serverName, session }: { readonly serverName?: string; readonly session?: Uint8Array },
+  {
+    serverName,
+    sendServerName = true,
+    session,
+  }: { readonly serverName?: string; readonly sendServerName?: boolean; readonly session?: Uint8Array },
 ): ClientConfig {
   if (serverName !== undefined) checkName(serverName);
-  const named = serverName === undefined ? {} : { serverName, sendServerName: !isAddress(serverName) };
+  const named =
+    serverName === undefined ? {} : { serverName, sendServerName: sendServerName && !isAddress(serverName) };
   const resumed = session === undefined ? {} : { session: decodeSession(session) };
   return { ...config, settings: { ...config.settings, ...named, ...resumed } };
 }

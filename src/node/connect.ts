@@ -90,10 +90,13 @@ function connectionConfig(context: SecureContext, options: ConnectOptions): Clie
     const ofContext = configs.get(context) ?? new Map<string, ClientConfig>();
     configs.set(context, ofContext.set(key, config));
   }
-  const serverName =
-    options.servername ?? options.host ?? (options.socket === undefined ? "localhost" : undefined);
+  const { servername, host: name = "localhost", socket } = options;
+  // As in node:tls a name is verified in any case. `servername: ""`, which https.Agent gives for addresses, only sends none.
+  const silent =
+    servername === "" || (servername === undefined && options.host === undefined && socket !== undefined);
   return forConnection(config, {
-    ...(serverName === undefined || serverName === "" ? {} : { serverName }),
+    serverName: servername === undefined || servername === "" ? name : servername,
+    ...(silent ? { sendServerName: false } : {}),
     ...(options.session === undefined ? {} : { session: options.session }),
   });
 }

@@ -96,6 +96,7 @@ export interface ConnectOptions
   readonly secureContext?: SecureContext;
   /** A transport that is already there: a socket or any Duplex. */
   readonly socket?: Duplex;
+  /** The name to verify and to send; default the host, else localhost. `""` sends none and verifies the host. */
   readonly servername?: string;
   readonly authentication?: "certificate" | "psk";
   readonly keyShares?: number;

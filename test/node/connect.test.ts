@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer as netServer, type AddressInfo } from "node:net";
+import { connect as netConnect, createServer as netServer, type AddressInfo } from "node:net";
 import { describe, expect, test } from "vitest";
 import { connect, inProcessPair, KeySourceError, UsageError } from "../../src/index.ts";
 import type { ConnectOptions } from "../../src/index.ts";
@@ -106,9 +106,18 @@ describe("what cannot connect is an error event, never thrown", () => {
   });
 });
 
+/** Finds every host on loopback. */
+const loopback: ConnectOptions["lookup"] = (_, __, found) =>
+  found(null, [{ address: "127.0.0.1", family: 4 }]);
+
 describe("whom a client trusts", () => {
   const rows: readonly (readonly [string, ConnectOptions, string])[] = [
     ["a server of another name", { servername: "other.test" }, "ERR_CERT_NAME_MISMATCH"],
+    [
+      'a server of another name although servername is "", as https.Agent has it for addresses',
+      { servername: "", host: "other.test", lookup: loopback },
+      "ERR_CERT_NAME_MISMATCH",
+    ],
     ["a server of an unknown CA", { ca: credentials("ed25519", "stranger").certPem }, "ERR_CERT_UNTRUSTED"],
     ["a server that verifyPeer refuses", { verifyPeer: () => Promise.reject(new Error("not you")) }, ""],
     [
@@ -143,6 +152,31 @@ describe("whom a client trusts", () => {
       expect(await failure(reach(port, options))).toMatchObject({ code: "ERR_CERT_NAME_MISMATCH" });
     },
   );
+
+  test('a name is verified in any case: servername, else the host, else localhost; only servername: "" sends none', async () => {
+    const asked: (string | undefined)[] = [];
+    const { port } = await listen({}, (socket) => {
+      asked.push(socket.security?.serverName ?? undefined);
+      socket.end();
+    });
+    const verified: string[] = [];
+    const checkServerIdentity = (name: string) => void verified.push(name);
+    const over = () => netConnect(port, "127.0.0.1");
+    const calls: ConnectOptions[] = [
+      { port, host: "example.test", lookup: loopback, servername: "" },
+      { port, host: "127.0.0.1" },
+      { socket: over() },
+      { socket: over(), host: "example.test" },
+      { socket: over(), servername: "" },
+    ];
+    for (const call of calls) {
+      const socket = await connected(connect({ ca, checkServerIdentity, ...call }));
+      socket.resume();
+      await once(socket, "close");
+    }
+    expect(verified).toEqual(["example.test", "127.0.0.1", "localhost", "example.test", "localhost"]);
+    expect(asked).toEqual([undefined, undefined, undefined, "example.test", undefined]);
+  });
 
   test("goes on with rejectUnauthorized: false, and says why it should not", async () => {
     const { port } = await listen();
