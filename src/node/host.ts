@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import type { Duplex } from "node:stream";
 import type { PeerCertificate } from "node:tls";
 import { KeySourceError, TrustError, UsageError } from "../protocol/errors.ts";
-import { fromUtf8 } from "../protocol/bytes.ts";
+import { fromUtf8, wipe } from "../protocol/bytes.ts";
 import type { Credential, DeliveredKey, Question, Verdict } from "../handshake/question.ts";
 import type { StaticPsk } from "../handshake/settings.ts";
 import { drawer, type Drawer } from "../qkd/drawer.ts";
@@ -56,9 +56,9 @@ function answer(
     case "verify_peer":
       return verify(question, context);
     case "draw_qkd_key":
-      return draw(question.peer, context, signal);
+      return unlessGone(draw(question.peer, context, signal), socket);
     case "redeem_qkd_key":
-      return redeem(question.initiator, question.keyId, server, signal);
+      return unlessGone(redeem(question.initiator, question.keyId, server, signal), socket);
     case "choose_identity":
       return chooseIdentity(question.serverName, server);
     case "find_psk":
@@ -131,6 +131,13 @@ async function draw(peer: string, context: SecureContext, signal?: AbortSignal):
     drawers.set(qkd.source, guarded);
   }
   return guarded.draw(peer, signal === undefined ? {} : { signal });
+}
+
+/** A key that comes when its connection has gone is wiped. */
+async function unlessGone(delivery: Promise<DeliveredKey>, socket: Duplex): Promise<DeliveredKey> {
+  const delivered = await delivery;
+  if (socket.destroyed) wipe(delivered.key);
+  return delivered;
 }
 
 async function redeem(

@@ -49,13 +49,14 @@ describe("the server's events", () => {
   });
 
   test("a client that leaves during the handshake, or never begins one, is a tlsClientError", async () => {
-    const { server, port } = await listen({ handshakeTimeout: 60 });
-    const left = once(server, "tlsClientError");
-    const leaving = netConnect(port, "127.0.0.1", () => leaving.end(Buffer.of(22, 3, 1)));
+    const patient = await listen();
+    const left = once(patient.server, "tlsClientError");
+    const leaving = netConnect(patient.port, "127.0.0.1", () => leaving.end(Buffer.of(22, 3, 1)));
     leaving.on("error", () => undefined);
     expect((await left)[0]).toMatchObject({ code: "ERR_TLS_TRUNCATED" });
-    const late = once(server, "tlsClientError");
-    const idle = netConnect(port, "127.0.0.1");
+    const hasty = await listen({ handshakeTimeout: 60 });
+    const late = once(hasty.server, "tlsClientError");
+    const idle = netConnect(hasty.port, "127.0.0.1");
     idle.on("error", () => undefined);
     expect((await late)[0]).toMatchObject({ code: "ERR_TLS_TIMEOUT" });
     idle.destroy();
