@@ -52,6 +52,9 @@ export function searchPsk(draft: Draft, search: PskSearch, settings: ServerSetti
 /** The suite to answer with: our first choice, unless it has the hash of none of the PSKs on offer. */
 export function suiteForPsks(received: ReceivedHello, settings: ServerSettings): Suite | undefined {
   const first = chooseSuite(received.hello, settings);
+  // Tickets alone need no look here: they are tried with the suite that they were issued for.
+  const external = settings.psks.length > 0 || settings.qkd !== undefined || settings.asksForPsk;
+  if (!external) return first;
   const hashes = hashesOfPsks(received, settings);
   if (first === undefined || hashes.size === 0 || hashes.has(first.hash)) return first;
   for (const hash of hashes) {

@@ -11,7 +11,7 @@ import { concat, utf8 } from "../../src/protocol/bytes.ts";
 import { TLS12 } from "../../src/protocol/iana.ts";
 import { ClientHello, type ClientExtensions } from "../../src/wire/hello.ts";
 import { provider } from "../support/credentials.ts";
-import { Pair } from "../support/pair.ts";
+import { Pair, withQkd } from "../support/pair.ts";
 
 const psk = { identity: "one", key: new Uint8Array(32).fill(1) };
 const withPsk: EnginesOptions = { client: { psks: [psk] }, server: { psks: [psk] } };
@@ -282,6 +282,25 @@ describe("§4.2.4: a HelloRetryRequest", () => {
       established: { retried: boolean; group: { name: string } };
     };
     expect(established).toMatchObject({ retried: true, group: { name: "X25519MLKEM768" } });
+  });
+
+  test("with a cookie comes before any look-up of a QKD key, so that an address that is not there costs none", () => {
+    const asked: string[] = [];
+    const { flow, failed } = engines({
+      client: withQkd.client,
+      server: { ...withQkd.server, demandsCookie: true },
+      edit: (name, _, side) => void asked.push(`${side} ${name}`),
+      onQuestion: ({ ask }) => void asked.push(ask),
+    });
+    expect(failed).toBeUndefined();
+    expect(asked.slice(0, 5)).toEqual([
+      "draw_qkd_key",
+      "client client_hello",
+      "server server_hello",
+      "client client_hello",
+      "redeem_qkd_key",
+    ]);
+    expect(flow.at(-1)).toBe("client finished");
   });
 
   test("is sent for ML-KEM although a classical share is there", () => {
