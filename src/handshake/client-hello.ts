@@ -172,6 +172,11 @@ function settle(
     },
     { qkd: { reason: "the peer did not take the QKD key" }, ...state.excuses },
   );
+  if (psk === undefined && settings.authentication === "psk") {
+    const message =
+      "the peer took none of the keys that it was offered, and nothing else authenticates it here";
+    throw new TrustError("ERR_PSK_REFUSED", "handshake_failure", message);
+  }
   const hash = settings.provider.hash(suite.hash);
   const { transcript } = offer;
   transcript.select(hash);
@@ -239,7 +244,10 @@ function chosenExchange(
   const entry = hello.extensions.key_share;
   if (entry === undefined) {
     if (psk === undefined) throw missingExtension("server_hello: neither key_share nor pre_shared_key");
-    if (!settings.pskKe) throw illegalParameter("server_hello: psk_ke was not offered");
+    // RFC 9973 §5.1 leaves no choice of mode beside a certificate.
+    if (!settings.pskKe || hello.extensions.tls_cert_with_extern_psk) {
+      throw illegalParameter("server_hello: psk_ke was not offered");
+    }
     return {};
   }
   const exchange = offer.exchanges.get(entry.group);

@@ -14,7 +14,7 @@ import {
   signedContent,
 } from "./authenticate.ts";
 import { chooseProtocol } from "./choose.ts";
-import { nothingInCommon } from "./fault.ts";
+import { missingExtension, nothingInCommon } from "./fault.ts";
 import { moveTo, type Effect, type Step } from "./machine.ts";
 import { enforce } from "./policy.ts";
 import type { Credential } from "./question.ts";
@@ -25,6 +25,9 @@ type ServerStep = Step<ServerState>;
 
 /** Everything is chosen: writes the flight, or as much of it as goes before a signature made elsewhere. */
 export function answer(draft: Draft, psk: FoundPsk | undefined, settings: ServerSettings): ServerStep {
+  if (draft.group === undefined && psk === undefined) {
+    throw nothingInCommon("client_hello: neither a key exchange group nor a PSK in common");
+  }
   const degraded = enforce(
     settings.policy,
     {
@@ -80,7 +83,8 @@ function chooseCredential(draft: Draft, settings: ServerSettings): Credential {
   if (candidates.length === 0) {
     throw nothingInCommon("client_hello: no PSK in common, and this server has no certificate");
   }
-  const offered = draft.received.hello.extensions.signature_algorithms ?? [];
+  const offered = draft.received.hello.extensions.signature_algorithms;
+  if (offered === undefined) throw missingExtension("client_hello: signature_algorithms");
   const fitting = candidates.find((each) => commonScheme(each, offered) !== undefined);
   if (fitting === undefined) throw nothingInCommon("client_hello: no signature scheme in common");
   return fitting;

@@ -19,7 +19,7 @@ import {
 } from "../schedule/psk.ts";
 import { EarlySecret } from "../schedule/stages.ts";
 import { chooseSuite } from "./choose.ts";
-import { decryptError } from "./fault.ts";
+import { decryptError, illegalParameter } from "./fault.ts";
 import { moveTo, type Step } from "./machine.ts";
 import { missingLeg } from "./policy.ts";
 import { shortKey } from "./question.ts";
@@ -36,6 +36,7 @@ export function searchPsk(draft: Draft, search: PskSearch, settings: ServerSetti
   const offered = usablePsks(draft, settings);
   if (offered === undefined) return answer(draft, undefined, settings);
   const count = Math.min(offered.identities.length, settings.maxIdentities);
+  if (search.stage === "qkd" && search.next === 0) refuseTickets(draft, offered, settings);
   for (let index = search.next; index < count; index++) {
     const identity = offered.identities[index]?.identity as Uint8Array;
     const step =
@@ -47,6 +48,20 @@ export function searchPsk(draft: Draft, search: PskSearch, settings: ServerSetti
   return search.stage === "qkd"
     ? searchPsk(draft, { stage: "others", next: 0 }, settings)
     : answer(draft, undefined, settings);
+}
+
+/** RFC 9973 §5.1: what is offered beside a certificate is external. */
+function refuseTickets({ received }: Draft, { identities }: OfferedPsks, settings: ServerSettings): void {
+  if (!received.hello.extensions.tls_cert_with_extern_psk) return;
+  if (identities.slice(0, settings.maxIdentities).some(({ identity }) => isTicket(identity, settings))) {
+    throw illegalParameter("client_hello: a ticket with tls_cert_with_extern_psk");
+  }
+}
+
+function isTicket(identity: Uint8Array, settings: ServerSettings): boolean {
+  const state = settings.tickets?.sealer?.open(identity);
+  wipe(state);
+  return state !== undefined;
 }
 
 /** The suite to answer with: our first choice, unless it has the hash of none of the PSKs on offer. */
@@ -82,14 +97,16 @@ function hashOfIdentity(identity: Uint8Array, settings: ServerSettings): HashNam
   if (isQkd) return settings.qkd.rawHash;
   // What only the host may know is an external PSK, whose hash is SHA-256 unless said otherwise. RFC 9846 §4.3.11.
   if (!settings.asksForPsk) return undefined;
-  return settings.tickets?.sealer?.open(identity) === undefined ? "sha256" : undefined;
+  return isTicket(identity, settings) ? undefined : "sha256";
 }
 
 /** The offered PSKs, when their modes and ours allow one to be used at all. */
 function usablePsks({ received, group }: Draft, settings: ServerSettings): OfferedPsks | undefined {
   const { pre_shared_key: psks, psk_key_exchange_modes: modes } = received.hello.extensions;
   const mode = group === undefined ? PskKeyExchangeMode.psk_ke : PskKeyExchangeMode.psk_dhe_ke;
-  if (group === undefined && !settings.pskKe) return undefined;
+  // RFC 9973 §5.1 leaves no choice of mode beside a certificate.
+  const withCertificate = received.hello.extensions.tls_cert_with_extern_psk;
+  if (group === undefined && (!settings.pskKe || withCertificate)) return undefined;
   return modes?.includes(mode) ? psks : undefined;
 }
 
@@ -104,7 +121,8 @@ function tryQkd(
   if (qkd === undefined || settings.policy.qkd === "off") return undefined;
   const announced = readQkdIdentity(draft, identity, settings);
   if (announced === undefined) return undefined;
-  if (!qkd.authenticates && !draft.received.hello.extensions.tls_cert_with_extern_psk) {
+  const alone = !draft.received.hello.extensions.tls_cert_with_extern_psk;
+  if (alone && (!qkd.authenticates || settings.clientAuth === "require")) {
     const reason = "the client offered the QKD key without tls_cert_with_extern_psk";
     return searchPsk(excused(draft, reason), { stage: "qkd", next: index + 1 }, settings);
   }

@@ -11,7 +11,7 @@ import { concat, utf8 } from "../../src/protocol/bytes.ts";
 import { KeySourceError } from "../../src/protocol/errors.ts";
 import { CertificateRequest, EncryptedExtensions } from "../../src/wire/handshake.ts";
 import { decode, encode } from "../../src/wire/codec.ts";
-import { HelloRetryRequest, ServerHello } from "../../src/wire/hello.ts";
+import { ClientHello, HelloRetryRequest, ServerHello } from "../../src/wire/hello.ts";
 import { withQkd } from "../support/pair.ts";
 
 const psk = { identity: "one", key: new Uint8Array(32).fill(1) };
@@ -19,6 +19,10 @@ const withPsk: EnginesOptions = {
   client: { psks: [psk], authentication: "psk" },
   server: { psks: [psk], suites: ["TLS_AES_128_GCM_SHA256"] },
 };
+const classical = {
+  policy: { mlkem: "preferred", qkd: "off" },
+  dangerous: { allowClassical: true },
+} as const;
 const retry: EnginesOptions = { server: { groups: ["SecP384r1MLKEM1024"] } };
 
 const serverHello = (change: (value: ServerHello) => object): Edit =>
@@ -128,6 +132,15 @@ describe("§4.2.3: what a ServerHello must and must not say", () => {
       "unsupported_extension",
       extended({ tls_cert_with_extern_psk: true }),
       withPsk,
+    ],
+    [
+      "RFC 9973 §5.1: tls_cert_with_extern_psk without key_share is illegal_parameter, psk_ke or not",
+      "illegal_parameter",
+      extended({ key_share: undefined }),
+      {
+        client: { psks: [psk], pskKe: true, ...classical },
+        server: { psks: [psk], suites: ["TLS_AES_128_GCM_SHA256"] },
+      },
     ],
     [
       "RFC 9973 §4: tls_cert_with_extern_psk without a PSK is illegal_parameter",
@@ -356,4 +369,21 @@ describe("the QKD key before ClientHello", () => {
     });
     expect(flow).toEqual([]);
   });
+});
+
+test("§4.3.3: a client whose keys alone authenticate takes no server with a certificate in their place", () => {
+  let asked = false;
+  const { failed } = engines({
+    client: { psks: [psk], authentication: "psk" },
+    edit: changing("client_hello", ClientHello, (hello) => ({
+      ...hello,
+      extensions: { ...hello.extensions, signature_algorithms: [0x0403] },
+    })),
+    onQuestion: () => void (asked = true),
+  });
+  expect(failed).toMatchObject({
+    side: "client",
+    error: { code: "ERR_PSK_REFUSED", alert: "handshake_failure" },
+  });
+  expect(asked).toBe(false);
 });

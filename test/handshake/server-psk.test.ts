@@ -3,7 +3,9 @@ import { toHex, utf8 } from "../../src/protocol/bytes.ts";
 import type { PskOption } from "../../src/channel/psk.ts";
 import { ClientHello } from "../../src/wire/hello.ts";
 import { changing, engines } from "../support/engines.ts";
-import { credentials } from "../support/credentials.ts";
+import { TicketKeys } from "../../src/channel/tickets.ts";
+import { encodeTicketState } from "../../src/handshake/session.ts";
+import { credentials, provider } from "../support/credentials.ts";
 import { Pair, saes, withQkd, type PairOptions } from "../support/pair.ts";
 
 const key = new Uint8Array(32).fill(1);
@@ -277,4 +279,34 @@ describe("QKD identities", () => {
     expect(failed).toMatchObject({ side: "server", error: { code: "ERR_TLS_DECRYPT" } });
     expect(server.some((effect) => effect.do === "qkd_key_used")).toBe(false);
   });
+});
+
+test("RFC 9973 §5.1: a ticket among the keys beside certificates is illegal_parameter", () => {
+  const sealer = new TicketKeys({ provider, now: Date.now });
+  const ticket = sealer.seal(
+    encodeTicketState({
+      suite: 0x1301,
+      psk: key,
+      ageAdd: 0,
+      issuedMs: Date.now(),
+      lifetimeSeconds: 7200,
+      serverName: "localhost",
+      alpn: "",
+      authorized: false,
+      peerChain: [],
+    }),
+  );
+  const { failed } = engines({
+    client: { psks: [psk("one")] },
+    server: { psks: [psk("one")], tickets: { sealer } },
+    edit: changing("client_hello", ClientHello, (hello) => {
+      const { identities, binders } = hello.extensions.pre_shared_key!;
+      const pre_shared_key = {
+        identities: [...identities, { identity: ticket, obfuscated_ticket_age: 0 }],
+        binders: [...binders, new Uint8Array(32)],
+      };
+      return { ...hello, extensions: { ...hello.extensions, pre_shared_key } };
+    }),
+  });
+  expect(failed).toMatchObject({ side: "server", error: { alert: "illegal_parameter" } });
 });
