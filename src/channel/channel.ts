@@ -271,7 +271,7 @@ export class Channel {
         this.#records.writeHandshake(effect.message);
         return;
       case "send_change_cipher_spec":
-        this.#records.writeChangeCipherSpec();
+        if (!this.#writeEnded) this.#records.writeChangeCipherSpec();
         return;
       case "write_keys":
         if (this.#writeEnded) return;

@@ -166,6 +166,29 @@ describe("§6.1: closing", () => {
     expect(pair.error("client")).toMatchObject({ code: "ERR_TLS_TRUNCATED" });
   });
 
+  test.each(SIDES)("the %s closes in the middle of the handshake: no message of it follows", (side) => {
+    const sent: Uint8Array[] = [];
+    const pair = new Pair({
+      wire: {
+        onBytes: (from, bytes) => {
+          if (from === side) sent.push(bytes.slice());
+          return bytes;
+        },
+        onQuestion: (asked, { ask }) => {
+          if (side === "client" && asked === "client" && ask === "verify_peer") pair.client.close();
+          return undefined;
+        },
+      },
+    });
+    if (side === "server") pair.server.close();
+    pair.run();
+    const types = recordsOf(concat(sent)).map(({ type }) => type);
+    // The client has sent its hello and its change_cipher_spec by then; the last record is the alert.
+    expect(types).toEqual(side === "client" ? [22, 20, 23] : [21]);
+    expect(pair.error(other(side))).toMatchObject({ code: "ERR_TLS_PEER_ALERT", alert: "close_notify" });
+    expect(pair[other(side)].state).toBe("failed");
+  });
+
   test("close_notify during the handshake ends it", () => {
     const pair = new Pair();
     pair.take("client", pair.client.start());
