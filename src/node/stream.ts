@@ -41,6 +41,7 @@ export class SecureStream extends Duplex {
   /** A write that came before the handshake was done. */
   #waitingWrite: { readonly run: () => void; readonly failed: (error: Error) => void } | undefined;
   #transportEnded = false;
+  #crowded = false;
 
   constructor(parts: StreamParts) {
     super({
@@ -208,7 +209,22 @@ export class SecureStream extends Duplex {
     if (this.transport.isPaused()) this.transport.resume();
   }
 
+  /**
+   * A stream that had several writes in its last turn waits with the first of the next for the others, which then
+   * share records and a call of the system. A lone write goes at once.
+   */
+  override write(chunk: unknown, encoding?: BufferEncoding | Written, done?: Written): boolean {
+    if (this.#crowded && this.writableCorked === 0) {
+      this.cork();
+      process.nextTick(uncork, this);
+    }
+    return typeof encoding === "function"
+      ? super.write(chunk, encoding)
+      : super.write(chunk, encoding as BufferEncoding, done);
+  }
+
   override _write(chunk: Uint8Array, _: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#crowded = false;
     this.#whenConnected(() => this.#outgoing.write(chunk, done), done);
   }
 
@@ -216,6 +232,7 @@ export class SecureStream extends Duplex {
     chunks: { chunk: Uint8Array; encoding: BufferEncoding }[],
     done: (error?: Error | null) => void,
   ): void {
+    this.#crowded = true;
     this.#whenConnected(() => this.#outgoing.writeAll(chunks, done), done);
   }
 
@@ -285,6 +302,10 @@ export class SecureStream extends Duplex {
     return this.#idleMs === 0 ? undefined : this.#idleMs;
   }
 }
+
+type Written = (error: Error | null | undefined) => void;
+
+const uncork = (stream: Duplex): void => stream.uncork();
 
 const asBuffer = ({ buffer, byteOffset, length }: Uint8Array): Buffer =>
   Buffer.from(buffer, byteOffset, length);

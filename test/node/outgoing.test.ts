@@ -80,6 +80,24 @@ describe("a write", () => {
     expect(transport.lots).toEqual([1]);
   });
 
+  test.each([
+    ["one chunk", [170_001]],
+    ["several", [1, 100_000, 0, 70_000]],
+  ])("of more than a lot goes out lot by lot, and is done with the last: %s", async (_, sizes) => {
+    const { transport, sent, outgoing } = made();
+    const chunks = sizes.map((bytes) => ({ chunk: new Uint8Array(bytes) }));
+    const done = outcome((each) => outgoing.writeAll(chunks, each));
+    // The first lot is under way before the next is sealed; the others wait in the transport.
+    transport.next();
+    await settled();
+    expect([done, transport.lots, sent.length]).toEqual([[], [1, 2], 1]);
+    transport.next();
+    await settled();
+    expect([done, sent.length]).toEqual([[undefined], 3]);
+    expect(outgoing.bytes).toBe(170_001 + 22 * Math.ceil(170_001 / 16_384));
+    expect(sent[0]).toHaveLength(65_536 + 4 * 22);
+  });
+
   test("that the transport fails is not done; the end of the stream tells it so, once", async () => {
     const { transport, sent, outgoing } = made();
     const done = outcome((each) => outgoing.write(utf8("one"), each));

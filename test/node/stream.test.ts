@@ -401,6 +401,35 @@ describe("back-pressure", () => {
     expect((await read(server)).toString()).toBe(text.join(""));
   });
 
+  test("a turn of many writes makes the next one share its records; a lone write goes at once", async () => {
+    const { near, far, left } = pair();
+    await connected(near);
+    far.resume();
+    const lots: number[] = [];
+    const write = left.write.bind(left) as (chunk: Uint8Array, done: () => void) => boolean;
+    left.write = ((chunk: Uint8Array, done: () => void) => {
+      lots.push(chunk.length);
+      return write(chunk, done);
+    }) as typeof left.write;
+    const turn = async (count: number): Promise<number[]> => {
+      lots.length = 0;
+      for (let at = 1; at < count; at++) near.write("0123456789");
+      const last = new Promise((resolve) => near.write("0123456789", resolve));
+      const atOnce = lots.length;
+      await last;
+      return [atOnce, ...lots];
+    };
+    expect(await turn(10)).toEqual([1, 10 + 22, 90 + 22]);
+    expect(await turn(10)).toEqual([0, 100 + 22]);
+    expect(await turn(1)).toEqual([0, 10 + 22]);
+    expect(await turn(1)).toEqual([1, 10 + 22]);
+    near.cork();
+    expect(near.write("corked")).toBe(true);
+    near.end();
+    await once(far, "end");
+    expect(near.errored).toBeNull();
+  });
+
   test("every write is called back, in order", async () => {
     const { client, server } = await both();
     server.resume();
