@@ -3,6 +3,7 @@ import { X509Certificate } from "node:crypto";
 import type { Duplex } from "node:stream";
 import type { PeerCertificate } from "node:tls";
 import { KeySourceError, TrustError, UsageError } from "../protocol/errors.ts";
+import { isBytes } from "../protocol/options.ts";
 import { fromUtf8, wipe } from "../protocol/bytes.ts";
 import type { Credential, DeliveredKey, Question, Verdict } from "../handshake/question.ts";
 import type { StaticPsk } from "../handshake/settings.ts";
@@ -64,7 +65,7 @@ function answer(
     case "find_psk":
       return findPsk(question.identity, socket, server);
     case "load_ticket":
-      return server?.options.ticketStore?.get(question.ticket);
+      return loadTicket(question.ticket, server?.options.ticketStore);
     case "sign":
       return sign(question);
   }
@@ -165,6 +166,19 @@ function chooseIdentity(
   });
 }
 
+/** A store that knows no such ticket, or fails, costs a resumption and not the connection. */
+async function loadTicket(
+  ticket: Uint8Array,
+  store: ServerParts["options"]["ticketStore"],
+): Promise<Uint8Array | undefined> {
+  try {
+    const state: unknown = await store?.get(ticket);
+    return isBytes(state) ? state : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 async function findPsk(
   identity: Uint8Array,
   socket: Duplex,
@@ -174,12 +188,12 @@ async function findPsk(
   if (text === undefined) return undefined;
   const key = await server?.options.pskCallback?.(socket, text);
   if (key === undefined || key === null) return undefined;
-  if (key.length < 16) {
-    throw new UsageError(
-      "ERR_OPTION_INVALID",
-      `pskCallback: ${key.length} bytes; 16 are the least (RFC 9257)`,
-      { option: "pskCallback" },
-    );
+  // Text would be taken for bytes that are nearly all zero.
+  if (!isBytes(key) || key.length < 16) {
+    const what = isBytes(key) ? `${key.length} bytes` : "no bytes";
+    throw new UsageError("ERR_OPTION_INVALID", `pskCallback: ${what}; 16 are the least (RFC 9257)`, {
+      option: "pskCallback",
+    });
   }
   return { identity, key, hash: "sha256" };
 }

@@ -101,7 +101,7 @@ describe("what it does not have", () => {
     const parts: ServerParts = { options: {} };
     expect(ask({ ask: "choose_identity", serverName: "x" }, {}, parts)).toBeUndefined();
     expect(await ask({ ask: "find_psk", identity: utf8("x") }, {}, parts)).toBeUndefined();
-    expect(ask({ ask: "load_ticket", ticket: utf8("x") }, {}, parts)).toBeUndefined();
+    expect(await ask({ ask: "load_ticket", ticket: utf8("x") }, {}, parts)).toBeUndefined();
   });
 });
 
@@ -124,4 +124,38 @@ test("a key that was used is not used again, whoever redeemed it", async () => {
   expect(() => made.keyUsed("sae-a", id)).toThrow(expect.objectContaining({ code: "ERR_QKD_KEY_USED" }));
   await expect(made.answer(question, socket)).rejects.toMatchObject({ code: "ERR_QKD_KEY_USED" });
   guard.close();
+});
+
+test("RFC 9257: a pskCallback that answers with text or too few bytes is refused, for text would make a key of zeros", async () => {
+  for (const key of [
+    "0123456789abcdef0123456789abcdef",
+    Array.from({ length: 16 }, () => 1),
+    new Uint8Array(15),
+  ]) {
+    const answered = ask(
+      { ask: "find_psk", identity: utf8("x") },
+      {},
+      { options: { pskCallback: () => key as never } },
+    );
+    await expect(answered).rejects.toMatchObject({ code: "ERR_OPTION_INVALID", option: "pskCallback" });
+  }
+});
+
+test("§4.3.11: a ticketStore that knows no ticket, or fails, costs a resumption and not the connection", async () => {
+  const load = (get: () => unknown) =>
+    ask(
+      { ask: "load_ticket", ticket: new Uint8Array(32) },
+      {},
+      { options: { ticketStore: { get: get as never, set: () => undefined } } },
+    );
+  expect(await load(() => undefined)).toBeUndefined();
+  expect(await load(() => null)).toBeUndefined();
+  expect(await load(async () => null)).toBeUndefined();
+  expect(await load(() => Promise.reject(new Error("away")))).toBeUndefined();
+  expect(
+    await load(() => {
+      throw new Error("away");
+    }),
+  ).toBeUndefined();
+  expect(await load(async () => utf8("state"))).toEqual(utf8("state"));
 });
