@@ -29,18 +29,23 @@ import type { ContextOptions, ExternalSigner, Pem } from "./options.ts";
 export class SecureContext {
   readonly provider: CryptoProvider;
   readonly credentials: readonly (Credential & { readonly sign?: ExternalSigner })[];
-  readonly options: ContextOptions;
+  /** They hold keys, which a printed context must not show. */
+  readonly #options: ContextOptions;
   readonly certificates = sharedCertificates;
   readonly verified = sharedPaths;
   #anchors: TrustAnchors | undefined;
 
   constructor(options: ContextOptions) {
-    this.options = options;
+    this.#options = options;
     this.provider = options.provider ?? defaultProvider();
     this.credentials = [...readCredentials(this.provider, options), ...(options.credentials ?? [])];
     if (options.ca !== undefined) this.#anchors = readAnchors(options.ca);
     checkVersions(options);
     for (const name of FLAGS) flag(options, name, false);
+  }
+
+  get options(): ContextOptions {
+    return this.#options;
   }
 
   /** The trust anchors; Node's own roots are read at first use. */

@@ -37,7 +37,8 @@ export class SecureStream extends Duplex {
   #idleTimer: NodeJS.Timeout | undefined;
   #idleMs = 0;
   #heldError: Error | undefined;
-  protected session: Uint8Array | undefined;
+  /** It holds a secret, which a printed socket must not show. */
+  #session: Uint8Array | undefined;
   /** A write that came before the handshake was done. */
   #waitingWrite: { readonly run: () => void; readonly failed: (error: Error) => void } | undefined;
   #transportEnded = false;
@@ -103,8 +104,8 @@ export class SecureStream extends Duplex {
         this.#onConnected();
         return;
       case "session":
-        this.session = encodeSession(event.session);
-        this.emit("session", Buffer.from(this.session));
+        this.#session = encodeSession(event.session);
+        this.emit("session", Buffer.from(this.#session));
         return;
       case "store_ticket":
         this.#host.storeTicket(event.ticket, event.state);
@@ -273,6 +274,10 @@ export class SecureStream extends Duplex {
     else if (error !== null || !transport.writableEnded || this.#transportEnded) transport.destroy();
     else linger(transport);
     done(error);
+  }
+
+  protected get session(): Uint8Array | undefined {
+    return this.#session;
   }
 
   protected get bytesSent(): number {

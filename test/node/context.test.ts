@@ -1,4 +1,5 @@
 import { createPrivateKey, generateKeyPairSync } from "node:crypto";
+import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
 import { connect, createSecureContext, createServer, UsageError } from "../../src/index.ts";
 import type { ContextOptions } from "../../src/index.ts";
@@ -155,5 +156,24 @@ describe("a wrong value is refused under the name that the caller used", () => {
     ["resumption", "yes"],
   ])("of a client, %s: %j", (option, value) => {
     expect(refusal(() => connect({ port: 1, ca, [option]: value }))).toBe(option);
+  });
+});
+
+describe("a context says none of its secrets when it is printed", () => {
+  test.each(["secp256r1", "ed25519", "ml-dsa-65"] as const)("%s, a PSK and a passphrase", (kind) => {
+    const { certPem, keyPem } = credentials(kind);
+    const psk = { identity: "one", key: new Uint8Array(32).fill(0xa5) };
+    const context = createSecureContext({ cert: certPem, key: keyPem, psk, passphrase: "open sesame" });
+    for (const text of [inspect(context, { depth: 12, maxArrayLength: 1e5 }), JSON.stringify(context)]) {
+      expect(text).not.toMatch(/PRIVATE KEY|open sesame|(?:165,\s*){3}|(?:a5 ?){3}/);
+    }
+    // The last bytes of PKCS #8 are the private key's, but for the EC form, which the public key ends.
+    const ownKey =
+      kind === "secp256r1"
+        ? Buffer.from(createPrivateKey(keyPem).export({ format: "jwk" }).d as string, "base64url")
+        : Buffer.from(keyPem.replace(/-----.*-----|\s/g, ""), "base64").subarray(-32);
+    expect(inspect(context, { depth: 12, maxArrayLength: 1e5 })).not.toMatch(
+      new RegExp([...ownKey.subarray(0, 4)].join(",\\s*")),
+    );
   });
 });

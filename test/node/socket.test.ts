@@ -1,9 +1,11 @@
 import { once } from "node:events";
 import { TLSSocket } from "node:tls";
+import { inspect } from "node:util";
 import { beforeEach, describe, expect, test } from "vitest";
 import { UsageError, upgradeServer, upgradeClient } from "../../src/index.ts";
 import type { QkdTlsSocket } from "../../src/index.ts";
 import { duplexPair } from "node:stream";
+import { decodeSession } from "../../src/handshake/session.ts";
 import { credentials } from "../support/credentials.ts";
 import { connected, listen, reach } from "../support/sockets.ts";
 
@@ -180,4 +182,13 @@ test("over a stream that is no net.Socket there is no address, and nothing to ha
   expect(near.bytesWritten).toBeGreaterThan(0);
   near.destroy();
   far.destroy();
+});
+
+test("a socket says none of its secrets when it is printed", async () => {
+  if (client.getSession() === undefined) await once(client, "session");
+  const { psk } = decodeSession(client.getSession() as Buffer);
+  const text = inspect(client, { depth: 12, maxArrayLength: 1e5 });
+  expect(text).not.toMatch(new RegExp([...psk.subarray(0, 4)].join(",\\s*")));
+  for (const socket of [client, server])
+    expect(inspect(socket, { depth: 12 })).not.toMatch(/TrafficSecret|clientTraffic/);
 });
