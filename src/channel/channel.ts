@@ -4,7 +4,7 @@
  */
 import { AlertDescription, AlertLevel, alertName } from "../protocol/alert.ts";
 import { alertFor, PeerAlert, ProtocolError, UsageError } from "../protocol/errors.ts";
-import { plain, toHex } from "../protocol/bytes.ts";
+import { plain, toHex, wipe } from "../protocol/bytes.ts";
 import { HandshakeType, nameOf } from "../protocol/iana.ts";
 import { MAX_PLAINTEXT_BYTES } from "../record/framer.ts";
 import type { Lend } from "../record/output.ts";
@@ -12,7 +12,7 @@ import { Source } from "../record/source.ts";
 import { exportKeyingMaterial } from "../schedule/traffic.ts";
 import type { Established } from "../handshake/established.ts";
 import type { Effect } from "../handshake/machine.ts";
-import type { Question } from "../handshake/question.ts";
+import type { DeliveredKey, Question } from "../handshake/question.ts";
 import type { Session } from "../handshake/session.ts";
 import type { ClientConfig, ServerConfig } from "./config.ts";
 import { clientEngine, serverEngine, type Engine } from "./engine.ts";
@@ -44,6 +44,8 @@ export class Channel {
   readonly #records: Records;
   #state: ChannelState = "new";
   #question: Question | undefined;
+  /** The channel failed while a QKD key was on its way; it is wiped when it comes. */
+  #awaitedKey = false;
   #established: Established | undefined;
   #clientRandom: Uint8Array | undefined;
   #handshakeBytes = 0;
@@ -124,10 +126,14 @@ export class Channel {
     return this.#takeEvents();
   }
 
-  /** Answers the open question. */
+  /** Answers the open question; a QKD key that comes too late is wiped. */
   answer(value: unknown): readonly ChannelEvent[] {
     const question = this.#takeQuestion();
-    if (question === undefined) return NOTHING;
+    if (question === undefined) {
+      if (this.#awaitedKey) wipe((value as DeliveredKey | undefined)?.key);
+      this.#awaitedKey = false;
+      return NOTHING;
+    }
     this.#guard(() => {
       this.#records.resume();
       this.#apply(this.#engine.step(ANSWERS[question.ask], value));
@@ -327,6 +333,10 @@ export class Channel {
     this.#apply(this.#engine.step("update_keys", { requestPeer }));
   }
 
+  #isForKey(): boolean {
+    return this.#question?.ask === "draw_qkd_key" || this.#question?.ask === "redeem_qkd_key";
+  }
+
   #takeQuestion(): Question | undefined {
     const question = this.#question;
     this.#question = undefined;
@@ -345,6 +355,7 @@ export class Channel {
   #fail(error: Error, tellPeer: boolean): void {
     const spoken = this.role === "server" || this.#state !== "new";
     this.#state = "failed";
+    this.#awaitedKey = this.#isForKey();
     this.#question = undefined;
     if (tellPeer && spoken && !this.#writeEnded) {
       this.#records.writeAlert(AlertLevel.fatal, AlertDescription[alertFor(error)]);

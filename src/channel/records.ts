@@ -103,7 +103,7 @@ export class Records {
     if (record.type === ContentType.application_data) return this.#readProtected(record, this.#opener);
     // A peer that failed before it had keys can only tell us in the clear.
     if (record.type === ContentType.alert && this.#opener.records === 0 && !this.#connected) {
-      return readAlert(record.fragment);
+      return this.#readAlert(record.fragment);
     }
     throw unexpected("record: in the clear where a protected one belongs");
   }
@@ -124,7 +124,7 @@ export class Records {
       return undefined;
     }
     this.#helloSeen = true;
-    if (record.type === ContentType.alert) return readAlert(record.fragment);
+    if (record.type === ContentType.alert) return this.#readAlert(record.fragment);
     // The bytes are only lent to us, and messages in the clear outlive this call.
     return this.#readContent(record.type, record.fragment.slice());
   }
@@ -140,8 +140,7 @@ export class Records {
     }
     this.#skip = undefined;
     if (opened.type === ContentType.alert) {
-      if (!this.#joiner.idle) throw unexpected("record: an alert inside a handshake message");
-      return readAlert(opened.content);
+      return this.#readAlert(opened.content);
     }
     return this.#readContent(opened.type, opened.content);
   }
@@ -162,6 +161,11 @@ export class Records {
     }
     this.#emptyRecords = 0;
     return { kind: "data", bytes: content };
+  }
+
+  #readAlert(fragment: Uint8Array): Incoming {
+    if (!this.#joiner.idle) throw unexpected("record: an alert inside a handshake message");
+    return readAlert(fragment);
   }
 
   #countEmpty(): void {

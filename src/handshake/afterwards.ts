@@ -48,20 +48,26 @@ export function onSessionTicket(
 }
 
 /** What a ticket will remember of this connection. */
-export type TicketFacts = Pick<TicketState, "serverName" | "alpn" | "authorized" | "peerChain">;
+export type TicketFacts = Pick<TicketState, "serverName" | "alpn" | "authorized" | "peerChain"> & {
+  readonly resumed: boolean;
+};
 
-/** The tickets a server sends once the client has finished. RFC 9846 §4.7.1. */
+/**
+ * The tickets a server sends once the client has finished. RFC 9846 §4.7.1.
+ * A connection that was resumed used one up and gets one in its place.
+ */
 export function sessionTickets(
   settings: ServerSettings,
   suite: Suite,
   resumptionSecret: Uint8Array,
-  facts: TicketFacts,
+  { resumed, ...facts }: TicketFacts,
 ): readonly Effect[] {
   const tickets = settings.tickets;
   if (tickets === undefined) return [];
   const { provider } = settings;
   const hash = provider.hash(suite.hash);
-  return Array.from({ length: tickets.count }, (_, index): readonly Effect[] => {
+  const count = resumed ? Math.min(1, tickets.count) : tickets.count;
+  return Array.from({ length: count }, (_, index): readonly Effect[] => {
     const nonce = Uint8Array.of(index);
     const ageAdd = readU32(provider.random(4));
     const state = encodeTicketState({

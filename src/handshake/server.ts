@@ -170,6 +170,7 @@ function onFinished(
       alpn: flight.alpn ?? "",
       authorized: client.verdict.authorized,
       peerChain: client.chain,
+      resumed: flight.psk?.ticket !== undefined,
     };
     effects.push(...sessionTickets(settings, draft.suite, resumptionSecret, facts));
     wipe(resumptionSecret);

@@ -55,7 +55,7 @@ export class SecureStream extends Duplex {
     this.#provider = parts.provider;
     this.#outgoing = new Outgoing(parts.channel, parts.transport, parts.sent);
     this.#listen(parts.feed);
-    this.#handshakeTimer = setTimeout(() => this.#onHandshakeTimeout(), parts.handshakeTimeoutMs);
+    this.#handshakeTimer = setTimeout(() => this.#onHandshakeTimeout(), parts.handshakeTimeoutMs).unref();
   }
 
   /** Begins a client's handshake; the transport is connected. */

@@ -230,6 +230,21 @@ describe("§6: alerts", () => {
     }
   });
 
+  test.each(["client", "server"] as const)("a QKD key that comes too late for its %s is wiped", (side) => {
+    const pair = new Pair({ ...withQkd, wire: { onQuestion: () => undefined } });
+    const channel = pair[side];
+    if (side === "client") channel.start();
+    else {
+      pair.take("client", pair.client.start());
+      channel.receive(concat(pair.client.takeOutput()));
+    }
+    expect(channel.question?.ask).toBe(side === "client" ? "draw_qkd_key" : "redeem_qkd_key");
+    channel.abort(new Error("over"));
+    const key = new Uint8Array(32).fill(7);
+    expect(channel.answer({ id: "", key, simulated: true, kind: "test" })).toEqual([]);
+    expect(key).toEqual(new Uint8Array(32));
+  });
+
   test("the side that fails sends its alert once; the other learns it by name", () => {
     const pair = quiet();
     pair.take("client", pair.client.abort(new Error("the host has had enough")));

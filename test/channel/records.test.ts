@@ -276,6 +276,15 @@ describe("§5.1 and §5.2: what may stand in a record", () => {
     expect(mixed).toMatchObject({ alert: "unexpected_message" });
   });
 
+  test("an alert between the parts of a message in the clear is unexpected_message", () => {
+    const pair = new Pair();
+    pair.take("client", pair.client.start());
+    const [hello] = recordsOf(concat(pair.client.takeOutput()));
+    pair.take("server", pair.server.receive(clear("handshake", hello!.fragment.subarray(0, 100))));
+    pair.take("server", pair.server.receive(clear("alert", Uint8Array.of(2, 40))));
+    expect(pair.error("server")).toMatchObject({ alert: "unexpected_message" });
+  });
+
   test("an inner content type of nobody is unexpected_message", () => {
     for (const type of [0x14, 0x18, 0xff]) {
       expect(afterwards((forge) => forge.inner(Uint8Array.of(1, type)))).toMatchObject({

@@ -119,6 +119,12 @@ describe("§4.7.1: tickets that a server issues", () => {
     expect(sessions(new Pair({ server: { tickets: { sealer, count } } }).run())).toBe(count);
   });
 
+  test("one to a connection that was resumed itself, in place of the one it used", () => {
+    expect(sessions(comeBack())).toBe(1);
+    expect(sessions(comeBack({ tickets: { count: 5 } }))).toBe(1);
+    expect(comeBack().server.established?.resumed).toBe(true);
+  });
+
   test("none without tickets, and none to a client that cannot use one", () => {
     expect(sessions(new Pair({ server: { tickets: false } }).run())).toBe(0);
     expect(sessions(new Pair({ client: { resumption: false } }).run())).toBe(0);
