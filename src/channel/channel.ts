@@ -142,14 +142,18 @@ export class Channel {
     return this.#takeEvents();
   }
 
-  /** The open question has no answer. A missing QKD key is the policy's to judge; anything else ends the connection. */
+  /**
+   * The open question has no answer. A missing QKD key is the policy's to judge, and a session that cannot be resumed is
+   * done without; anything else ends the connection.
+   */
   refuse(error: Error): readonly ChannelEvent[] {
     const question = this.#takeQuestion();
     if (question === undefined) return NOTHING;
     this.#guard(() => {
       this.#records.resume();
-      if (question.ask !== "draw_qkd_key" && question.ask !== "redeem_qkd_key") throw error;
-      this.#apply(this.#engine.step("qkd_failure", error));
+      const input = refusalOf(question);
+      if (input === undefined) throw error;
+      this.#apply(this.#engine.step(input, error));
       this.#pump();
     });
     return this.#takeEvents();
@@ -373,6 +377,12 @@ export class Channel {
 }
 
 const NOTHING: readonly ChannelEvent[] = [];
+
+/** The input of the handshake that a refusal becomes, where the handshake can go on without an answer. */
+function refusalOf(question: Question): string | undefined {
+  if (question.ask === "draw_qkd_key" || question.ask === "redeem_qkd_key") return "qkd_failure";
+  return question.ask === "verify_peer" && question.resumes ? "refusal" : undefined;
+}
 
 /** The input of the handshake that the answer to each question becomes. */
 const ANSWERS = {

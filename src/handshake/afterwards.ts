@@ -48,7 +48,10 @@ export function onSessionTicket(
 }
 
 /** What a ticket will remember of this connection. */
-export type TicketFacts = Pick<TicketState, "serverName" | "alpn" | "authorized" | "peerChain"> & {
+export type TicketFacts = Pick<
+  TicketState,
+  "serverName" | "alpn" | "authorized" | "peerChain" | "sinceMs"
+> & {
   readonly resumed: boolean;
 };
 
@@ -65,6 +68,10 @@ export function sessionTickets(
   const tickets = settings.tickets;
   if (tickets === undefined) return [];
   const { provider } = settings;
+  // However often it is renewed, a session ends seven days after the proofs that began it. RFC 9846 §4.7.1.
+  const ageSeconds = Math.ceil((settings.now() - facts.sinceMs) / 1000);
+  const lifetimeSeconds = Math.min(tickets.lifetimeSeconds, MAX_TICKET_LIFETIME_SECONDS - ageSeconds);
+  if (lifetimeSeconds < 1) return [];
   const hash = provider.hash(suite.hash);
   const count = resumed ? Math.min(1, tickets.count) : tickets.count;
   return Array.from({ length: count }, (_, index): readonly Effect[] => {
@@ -76,11 +83,11 @@ export function sessionTickets(
       psk: ticketPsk(hash, resumptionSecret, nonce),
       ageAdd,
       issuedMs: settings.now(),
-      lifetimeSeconds: tickets.lifetimeSeconds,
+      lifetimeSeconds,
     });
     const ticket = tickets.sealer === undefined ? provider.random(32) : tickets.sealer.seal(state);
     const message = encodeHandshake("new_session_ticket", NewSessionTicket, {
-      ticket_lifetime: tickets.lifetimeSeconds,
+      ticket_lifetime: lifetimeSeconds,
       ticket_age_add: ageAdd,
       ticket_nonce: nonce,
       ticket,

@@ -73,13 +73,44 @@ export function onQkdFailure(
 
 /** A QKD key is fresh for each connection, so a stored session is offered only without one. */
 function sayHello(settings: ClientSettings, qkd: readonly OfferedPsk[], excuses: Excuses): ClientStep {
-  const external = [...qkd, ...staticPsks(settings)];
-  const resumes = qkd.length === 0 && (settings.authentication === "psk" || external.length === 0);
-  const { offer, message } = firstOffer(
-    settings,
-    resumes ? [...sessionPsk(settings), ...external] : external,
+  const resumes = qkd.length === 0 && (settings.authentication === "psk" || settings.psks.length === 0);
+  const session = resumes ? sessionPsk(settings) : undefined;
+  const chain = session?.session?.peerChain ?? [];
+  if (session === undefined || chain.length === 0) {
+    return offerPsks(settings, [...(session === undefined ? [] : [session]), ...qkd], excuses);
+  }
+  const name = settings.serverName === undefined ? {} : { name: settings.serverName };
+  return moveTo(
+    { at: "WAIT_SESSION_VERDICT", session, excuses },
+    { do: "ask", question: { ask: "verify_peer", purpose: "server", chain, ...name, resumes: true } },
   );
+}
+
+function offerPsks(settings: ClientSettings, psks: readonly OfferedPsk[], excuses: Excuses): ClientStep {
+  const { offer, message } = firstOffer(settings, [...psks, ...staticPsks(settings)]);
   return moveTo({ at: "WAIT_SH", offer, retried: false, excuses }, { do: "send", message });
+}
+
+/** WAIT_SESSION_VERDICT: a certificate that was good enough once may have expired, and what we trust may have changed. */
+export function onSessionVerdict(
+  state: In<"WAIT_SESSION_VERDICT">,
+  { authorized, ...why }: ClientInputs["verdict"],
+  settings: ClientSettings,
+): ClientStep {
+  const { session, excuses } = state;
+  if (!authorized && !settings.acceptsUnverified) return onSessionRefusal(state, undefined, settings);
+  const verdict = { ...why, authorized: authorized && session.session?.authorized === true };
+  return offerPsks(settings, [{ ...session, verdict }], excuses);
+}
+
+/** WAIT_SESSION_VERDICT: the server has to prove itself anew. */
+export function onSessionRefusal(
+  { session, excuses }: In<"WAIT_SESSION_VERDICT">,
+  _: Error | undefined,
+  settings: ClientSettings,
+): ClientStep {
+  wipePsks([session]);
+  return offerPsks(settings, [], excuses);
 }
 
 /** WAIT_SH: ServerHello or HelloRetryRequest. RFC 9846 §4.2.3 and §4.2.4. */

@@ -44,6 +44,7 @@ export interface ServerIdentity {
 export type ClientState =
   | { readonly at: "START" }
   | { readonly at: "WAIT_QKD_KEY" }
+  | { readonly at: "WAIT_SESSION_VERDICT"; readonly session: OfferedPsk; readonly excuses: Excuses }
   | { readonly at: "WAIT_SH"; readonly offer: Offer; readonly retried: boolean; readonly excuses: Excuses }
   | { readonly at: "WAIT_EE"; readonly agreed: Agreed }
   | { readonly at: "WAIT_CERT_CR"; readonly agreed: Agreed }
@@ -102,6 +103,7 @@ export interface ClientInputs {
   readonly certificate: HandshakeMessage;
   readonly certificate_verify: HandshakeMessage;
   readonly verdict: Verdict;
+  readonly refusal: Error;
   readonly finished: HandshakeMessage;
   readonly signature: Uint8Array;
   readonly new_session_ticket: HandshakeMessage;

@@ -18,7 +18,14 @@ import {
   readCertificate,
   signedContent,
 } from "./authenticate.ts";
-import { onQkdFailure, onQkdKey, onServerHello, onStart } from "./client-hello.ts";
+import {
+  onQkdFailure,
+  onQkdKey,
+  onServerHello,
+  onSessionRefusal,
+  onSessionVerdict,
+  onStart,
+} from "./client-hello.ts";
 import type { Agreed, ClientInputs, ClientState, ServerIdentity } from "./client-state.ts";
 import type { Authentication, Established } from "./established.ts";
 import { illegalParameter, missingExtension, unsupportedExtension } from "./fault.ts";
@@ -32,6 +39,7 @@ type ClientStep = Step<ClientState>;
 export const client: Machine<ClientState, ClientInputs, ClientSettings> = {
   START: { start: onStart },
   WAIT_QKD_KEY: { qkd_key: onQkdKey, qkd_failure: onQkdFailure },
+  WAIT_SESSION_VERDICT: { verdict: onSessionVerdict, refusal: onSessionRefusal },
   WAIT_SH: { server_hello: onServerHello },
   WAIT_EE: { encrypted_extensions: onEncryptedExtensions },
   WAIT_CERT_CR: { certificate_request: onCertificateRequest, certificate: onCertificate },
@@ -74,7 +82,7 @@ function onEncryptedExtensions(
   const session = agreed.psk?.session;
   const server: ServerIdentity = {
     chain: session?.peerChain ?? [],
-    verdict: { authorized: session?.authorized ?? true },
+    verdict: agreed.psk?.verdict ?? { authorized: session?.authorized ?? true },
   };
   return moveTo({ at: "WAIT_FINISHED", agreed: next, request: undefined, server }, ...effects);
 }

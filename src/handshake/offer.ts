@@ -17,7 +17,7 @@ import { EarlySecret } from "../schedule/stages.ts";
 import { Transcript } from "../schedule/transcript.ts";
 import type { QkdFacts } from "./established.ts";
 import { nothingInCommon } from "./fault.ts";
-import type { DeliveredKey } from "./question.ts";
+import type { DeliveredKey, Verdict } from "./question.ts";
 import { MAX_TICKET_LIFETIME_SECONDS, type Session } from "./session.ts";
 import type { ClientSettings } from "./settings.ts";
 
@@ -26,6 +26,8 @@ export interface OfferedPsk {
   readonly ready: ReadyPsk;
   readonly qkd?: QkdFacts;
   readonly session?: Session;
+  /** The host's word, today, on the certificate behind the session. */
+  readonly verdict?: Verdict;
 }
 
 /** What a client proposed, and the private halves of it. */
@@ -218,22 +220,24 @@ export function staticPsks(settings: ClientSettings): readonly OfferedPsk[] {
 }
 
 /** The stored session, when it still may be offered. RFC 9846 §4.7.1. */
-export function sessionPsk(settings: ClientSettings): readonly OfferedPsk[] {
+export function sessionPsk(settings: ClientSettings): OfferedPsk | undefined {
   const session = settings.session;
-  if (session === undefined || !settings.resumption) return [];
+  if (session === undefined || !settings.resumption) return undefined;
   const lifetimeMs = 1000 * Math.min(session.lifetimeSeconds, MAX_TICKET_LIFETIME_SECONDS);
   const ageMs = settings.now() - session.receivedMs;
   const suite = settings.suites.find(({ code }) => code === session.suite);
   const trusted = session.authorized || settings.acceptsUnverified;
-  const fits = trusted && session.serverName === (settings.serverName ?? "");
-  if (suite === undefined || !fits || ageMs < 0 || ageMs > lifetimeMs) return [];
+  // What authenticated the server then is what we want to authenticate it now.
+  const alike = session.peerChain.length > 0 === (settings.authentication === "certificate");
+  const fits = trusted && alike && session.serverName === (settings.serverName ?? "");
+  if (suite === undefined || !fits || ageMs < 0 || ageMs > lifetimeMs) return undefined;
   const ready: ReadyPsk = {
     identity: session.ticket,
     secret: session.psk.slice(),
     hash: suite.hash,
     binder: "res binder",
   };
-  return [{ ready, session }];
+  return { ready, session };
 }
 
 /** The hashes of the offered suites, in the order of the suites. */

@@ -19,6 +19,8 @@ export type Question =
       /** DER certificates as sent, leaf first. */
       readonly chain: readonly Uint8Array[];
       readonly name?: string;
+      /** The chain is that of an earlier connection that is about to be resumed; a refusal costs the resumption alone. */
+      readonly resumes?: true;
     }
   /** Which certificate to show for this name. Answer: one or several Credentials, or undefined for the default ones. */
   | { readonly ask: "choose_identity"; readonly serverName: string }

@@ -236,7 +236,7 @@ function finish(flight: Flight, effects: Effect[], settings: ServerSettings): Se
   const ticket = psk?.ticket;
   const client = {
     chain: ticket?.peerChain ?? [],
-    verdict: {
+    verdict: psk?.verdict ?? {
       authorized: ticket === undefined ? psk !== undefined && psk.qkd === undefined : ticket.authorized,
     },
   };

@@ -373,7 +373,34 @@ function accept(draft: Draft, found: FoundPsk, settings: ServerSettings): Server
     fits || draft.retried ? draft.suite : chooseSuite(draft.received.hello, settings, found.ready.hash);
   if (suite === undefined || suite.hash !== found.ready.hash) return undefined;
   checkBinder(draft, found, settings);
-  return answer({ ...draft, suite }, found, settings);
+  const chain = found.ticket?.peerChain ?? [];
+  if (chain.length === 0) return answer({ ...draft, suite }, found, settings);
+  return moveTo(
+    { at: "WAIT_TICKET_VERDICT", draft, suite, found },
+    { do: "ask", question: { ask: "verify_peer", purpose: "client", chain, resumes: true } },
+  );
+}
+
+/** WAIT_TICKET_VERDICT: a certificate that was good enough once may have expired, and what we trust may have changed. */
+export function onTicketVerdict(
+  state: In<"WAIT_TICKET_VERDICT">,
+  verdict: ServerInputs["verdict"],
+  settings: ServerSettings,
+): ServerStep {
+  const { draft, suite, found } = state;
+  if (!verdict.authorized && found.ticket?.authorized === true)
+    return onTicketRefusal(state, undefined, settings);
+  return answer({ ...draft, suite }, { ...found, verdict }, settings);
+}
+
+/** WAIT_TICKET_VERDICT: the client has to prove itself anew. */
+export function onTicketRefusal(
+  { draft, found }: In<"WAIT_TICKET_VERDICT">,
+  _: Error | undefined,
+  settings: ServerSettings,
+): ServerStep {
+  wipe(found.ready.secret);
+  return searchPsk(draft, { stage: "others", next: found.index + 1 }, settings);
 }
 
 /** Checks the one binder that counts. Throws a ProtocolError (decrypt_error). RFC 9846 §4.3.11. */

@@ -37,6 +37,8 @@ export interface FoundPsk {
   readonly ready: ReadyPsk;
   readonly qkd?: QkdFacts;
   readonly ticket?: TicketState;
+  /** The host's word, today, on the certificate behind the ticket. */
+  readonly verdict?: Verdict;
 }
 
 /** What is settled while the answer to a ClientHello is being worked out. */
@@ -99,6 +101,12 @@ export type ServerState =
       readonly keyId: string;
     }
   | { readonly at: "WAIT_TICKET"; readonly draft: Draft; readonly search: PskSearch }
+  | {
+      readonly at: "WAIT_TICKET_VERDICT";
+      readonly draft: Draft;
+      readonly suite: Suite;
+      readonly found: FoundPsk;
+    }
   | { readonly at: "WAIT_PSK"; readonly draft: Draft; readonly search: PskSearch }
   | { readonly at: "WAIT_SIGNATURE"; readonly flight: Flight }
   | { readonly at: "WAIT_CERT"; readonly answered: Answered }
@@ -138,6 +146,7 @@ export interface ServerInputs {
   readonly certificate: HandshakeMessage;
   readonly certificate_verify: HandshakeMessage;
   readonly verdict: Verdict;
+  readonly refusal: Error;
   readonly finished: HandshakeMessage;
   readonly key_update: HandshakeMessage;
   readonly update_keys: { readonly requestPeer: boolean };

@@ -17,6 +17,8 @@ import {
   onRedeemedKey,
   onRedeemFailure,
   onStoredTicket,
+  onTicketRefusal,
+  onTicketVerdict,
   searchPsk,
   suiteForPsks,
 } from "./server-psk.ts";
@@ -38,6 +40,7 @@ export const server: Machine<ServerState, ServerInputs, ServerSettings> = {
   WAIT_IDENTITY: { identity: onIdentity },
   WAIT_QKD_KEY: { qkd_key: onRedeemedKey, qkd_failure: onRedeemFailure },
   WAIT_TICKET: { ticket: onStoredTicket },
+  WAIT_TICKET_VERDICT: { verdict: onTicketVerdict, refusal: onTicketRefusal },
   WAIT_PSK: { psk: onHostPsk },
   WAIT_SIGNATURE: { signature: onServerSignature },
   WAIT_CERT: { certificate: onCertificate },
@@ -168,6 +171,7 @@ function onFinished(
     const facts = {
       serverName: draft.received.serverName ?? "",
       alpn: flight.alpn ?? "",
+      sinceMs: flight.psk?.ticket?.sinceMs ?? settings.now(),
       authorized: client.verdict.authorized,
       peerChain: client.chain,
       resumed: flight.psk?.ticket !== undefined,

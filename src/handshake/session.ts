@@ -103,6 +103,8 @@ export interface TicketState {
   readonly psk: Uint8Array;
   readonly ageAdd: number;
   readonly issuedMs: number;
+  /** When certificates or keys proved who the peers are, however often the session was renewed since. */
+  readonly sinceMs: number;
   readonly lifetimeSeconds: number;
   readonly serverName: string;
   readonly alpn: string;
@@ -111,12 +113,14 @@ export interface TicketState {
   readonly peerChain: readonly Uint8Array[];
 }
 
+const TICKET_FORMAT = 2;
 const StoredTicket = struct({
   format: u8,
   suite: u16,
   psk: opaque(1, 32, 48),
   age_add: u32,
   issued: moment,
+  since: moment,
   lifetime: u32,
   server_name: opaque(2),
   alpn: opaque(1),
@@ -126,11 +130,12 @@ const StoredTicket = struct({
 
 export function encodeTicketState(state: TicketState): Uint8Array {
   return encode(StoredTicket, {
-    format: FORMAT,
+    format: TICKET_FORMAT,
     suite: state.suite,
     psk: state.psk,
     age_add: state.ageAdd,
     issued: toMoment(state.issuedMs),
+    since: toMoment(state.sinceMs),
     lifetime: state.lifetimeSeconds,
     server_name: utf8(state.serverName),
     alpn: utf8(state.alpn),
@@ -144,12 +149,13 @@ export function decodeTicketState(bytes: Uint8Array): TicketState | undefined {
   try {
     const stored = decode(StoredTicket, plain(bytes));
     const known = Object.values<number>(CipherSuite).includes(stored.suite);
-    if (stored.format !== FORMAT || !known) return undefined;
+    if (stored.format !== TICKET_FORMAT || !known) return undefined;
     return {
       suite: stored.suite,
       psk: stored.psk.slice(),
       ageAdd: stored.age_add,
       issuedMs: fromMoment(stored.issued),
+      sinceMs: fromMoment(stored.since),
       lifetimeSeconds: stored.lifetime,
       serverName: fromUtf8(stored.server_name),
       alpn: fromUtf8(stored.alpn),

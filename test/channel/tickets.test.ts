@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { TicketKeys } from "../../src/channel/tickets.ts";
 import { decodeSession, encodeSession } from "../../src/handshake/session.ts";
-import { UsageError } from "../../src/protocol/errors.ts";
+import { TrustError, UsageError } from "../../src/protocol/errors.ts";
 import { toHex, utf8 } from "../../src/protocol/bytes.ts";
 import { credentials, provider } from "../support/credentials.ts";
-import { Pair, type PairOptions } from "../support/pair.ts";
+import type { Question } from "../../src/handshake/question.ts";
+import { Pair, type PairOptions, type Side } from "../support/pair.ts";
 import { clock } from "../support/scripted-source.ts";
 
 const HOUR_MS = 3_600_000;
@@ -231,6 +232,90 @@ describe("§4.7.1: resumption", () => {
     });
     expect(pair.server.established?.peer.chain).toHaveLength(1);
     expect(resumed(comeBack({ second: known }))).toBe(false);
+  });
+
+  describe("the certificate of the first handshake is judged anew", () => {
+    /** The verdict changes once the first connection is over. */
+    const judged = (side: Side, verdict: unknown): PairOptions => ({
+      wire: {
+        onQuestion: (asked, question) =>
+          asked === side && question.ask === "verify_peer" && question.resumes ? verdict : undefined,
+      },
+    });
+    const known = { clientCredentials: credentials(), server: { clientAuth: "require" } } as const;
+    const refused = new TrustError("ERR_CERT_EXPIRED", "certificate_expired", "expired meanwhile");
+
+    test.each([
+      ["that is refused", refused],
+      ["that is not authorized", { authorized: false }],
+    ])("a client's, %s, costs the resumption", (_, verdict) => {
+      const pair = comeBack({ first: known, second: { ...known, ...judged("server", verdict) } });
+      expect(resumed(pair)).toBe(false);
+      expect(pair.server.established?.peer.by).toBe("certificate");
+    });
+
+    test.each([
+      ["that is refused", refused],
+      ["that is not authorized", { authorized: false }],
+    ])("a server's, %s, keeps the session from being offered", (_, verdict) => {
+      const pair = comeBack({ second: judged("client", verdict) });
+      expect(resumed(pair)).toBe(false);
+      expect(pair.client.established?.peer.by).toBe("certificate");
+    });
+
+    test("by its name and purpose, before its ticket counts", () => {
+      const asked: Question[] = [];
+      const onQuestion = (_: Side, question: Question) => void asked.push(question);
+      expect(resumed(comeBack({ first: known, second: { ...known, wire: { onQuestion } } }))).toBe(true);
+      expect(asked).toMatchObject([
+        {
+          ask: "verify_peer",
+          purpose: "server",
+          resumes: true,
+          name: "localhost",
+          chain: [expect.anything()],
+        },
+        { ask: "verify_peer", purpose: "client", resumes: true, chain: [expect.anything()] },
+      ]);
+    });
+
+    test("unless nobody had one", () => {
+      const psks = [{ identity: "one", key: new Uint8Array(32).fill(1) }];
+      const byKey = { client: { psks, authentication: "psk" }, server: { psks } } as const;
+      const asked: Question[] = [];
+      const onQuestion = (_: Side, question: Question) => void asked.push(question);
+      expect(resumed(comeBack({ first: byKey, second: { ...byKey, wire: { onQuestion } } }))).toBe(true);
+      expect(asked).toEqual([]);
+    });
+  });
+
+  test("a session that a key authenticated serves no client that wants a certificate, nor the other way round", () => {
+    const psks = [{ identity: "one", key: new Uint8Array(32).fill(1) }];
+    const byKey = { client: { psks, authentication: "psk" }, server: { psks } } as const;
+    expect(resumed(comeBack({ first: byKey }))).toBe(false);
+    expect(resumed(comeBack({ second: byKey }))).toBe(false);
+  });
+
+  test("renewed again and again, tickets end seven days after the certificates and keys that began them", () => {
+    const time = clock();
+    const sealer = new TicketKeys({ provider, now: time.now });
+    const tickets = { sealer, lifetimeSeconds: 7200 };
+    const visit = (session?: Uint8Array): Pair =>
+      new Pair({
+        now: time.now,
+        client: session === undefined ? {} : { session },
+        server: { tickets },
+      }).run();
+    let last = visit();
+    let resumptions = 0;
+    for (let hours = 0; hours < 24 * 8 && last.session !== undefined; hours++) {
+      time.add(HOUR_MS);
+      last = visit(last.session);
+      if (!resumed(last)) break;
+      resumptions++;
+    }
+    expect(resumptions).toBe(24 * 7);
+    expect(last.session).toBeUndefined();
   });
 
   test("a session with an unverified server serves no client that verifies", () => {

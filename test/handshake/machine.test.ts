@@ -44,6 +44,7 @@ test("the tables list what RFC 9846 Appendix A draws, and what waits for the hos
   expect(rows(client)).toEqual([
     "START: start",
     "WAIT_QKD_KEY: qkd_key qkd_failure",
+    "WAIT_SESSION_VERDICT: verdict refusal",
     "WAIT_SH: server_hello",
     "WAIT_EE: encrypted_extensions",
     "WAIT_CERT_CR: certificate_request certificate",
@@ -59,6 +60,7 @@ test("the tables list what RFC 9846 Appendix A draws, and what waits for the hos
     "WAIT_IDENTITY: identity",
     "WAIT_QKD_KEY: qkd_key qkd_failure",
     "WAIT_TICKET: ticket",
+    "WAIT_TICKET_VERDICT: verdict refusal",
     "WAIT_PSK: psk",
     "WAIT_SIGNATURE: signature",
     "WAIT_CERT: certificate",

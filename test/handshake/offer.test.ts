@@ -133,13 +133,13 @@ describe("§4.3.11: the age of a ticket", () => {
     serverName: "localhost",
     alpn: "",
     authorized: true,
-    peerChain: [],
+    peerChain: [Uint8Array.of(1)],
   };
 
   test("is added to age_add modulo 2^32", () => {
     const settings = settingsOf({ session: encodeSession(base) });
-    const psks = sessionPsk(settings);
-    const [identity] = firstOffer(settings, psks).offer.hello.extensions.pre_shared_key!.identities;
+    const psk = sessionPsk(settings)!;
+    const [identity] = firstOffer(settings, [psk]).offer.hello.extensions.pre_shared_key!.identities;
     expect(identity?.obfuscated_ticket_age).toBe(100 - 16);
   });
 
@@ -149,6 +149,7 @@ describe("§4.3.11: the age of a ticket", () => {
     ["one that has expired", { receivedMs: 1_000_000 - 7_200_001 }],
     ["one of a suite that is not offered", { suite: 0x1301 }],
     ["one with an unverified server", { authorized: false }],
+    ["one that a key authenticated", { peerChain: [] }],
   ])("%s is not offered", (_, change) => {
     const session = encodeSession({
       ...base,
@@ -157,7 +158,7 @@ describe("§4.3.11: the age of a ticket", () => {
     });
     const now = "receivedMs" in change && change.receivedMs < 0 ? 7_200_002 : 1_000_000;
     const settings = settingsOf({ session, suites: ["TLS_AES_256_GCM_SHA384"], now: () => now });
-    expect(sessionPsk(settings)).toEqual([]);
+    expect(sessionPsk(settings)).toBeUndefined();
   });
 });
 

@@ -289,6 +289,7 @@ test("RFC 9973 §5.1: a ticket among the keys beside certificates is illegal_par
       psk: key,
       ageAdd: 0,
       issuedMs: Date.now(),
+      sinceMs: Date.now(),
       lifetimeSeconds: 7200,
       serverName: "localhost",
       alpn: "",

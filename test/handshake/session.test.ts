@@ -28,6 +28,7 @@ const tickets = fc.record({
   ...common,
   suite: fc.constantFrom(...Object.values(CipherSuite)),
   issuedMs: moment,
+  sinceMs: moment,
 });
 
 /** The bytes with a few of them replaced, cut or followed by others. */

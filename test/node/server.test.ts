@@ -280,6 +280,27 @@ describe("sessions", () => {
     );
   });
 
+  test("a session is resumed only while both ends still trust the certificates that began it", async () => {
+    const { certPem: cert, keyPem: key, caPem: ca } = own;
+    const other = credentials("ed25519", "stranger").certPem;
+    const ticketKeys = Buffer.alloc(48, 2);
+    const { port } = await listen({ requestCert: true, ca, ticketKeys });
+    const first = reach(port, { cert, key });
+    const [session] = (await once(first, "session")) as [Buffer];
+    expect((await connected(reach(port, { cert, key, session }))).isSessionReused()).toBe(true);
+    expect(await failure(reach(port, { cert, key, session, ca: other }))).toMatchObject({
+      code: "ERR_CERT_UNTRUSTED",
+    });
+    const refusing = { verifyPeer: () => false as never };
+    expect(await failure(reach(port, { cert, key, session, ...refusing }))).toMatchObject({
+      code: "ERR_CERT_UNTRUSTED",
+    });
+    const changed = await listen({ requestCert: true, ca: other, ticketKeys });
+    const refused = once(changed.server, "tlsClientError");
+    await failure(reach(changed.port, { cert, key, session }));
+    expect((await refused)[0]).toMatchObject({ code: "ERR_CERT_UNTRUSTED" });
+  });
+
   test("a ticketStore keeps them instead; one that fails to keep costs no connection", async () => {
     const kept = new Map<string, Uint8Array>();
     const lifetimes: number[] = [];

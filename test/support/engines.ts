@@ -81,7 +81,8 @@ export function engines({ client = {}, server = {}, edit, onQuestion }: EnginesO
       if (effect.do === "ask") {
         const given = answer(effect.question, to);
         const failed = given instanceof Error;
-        waiting.unshift({ to, name: failed ? "qkd_failure" : ANSWERED[effect.question.ask], input: given });
+        const refusal = effect.question.ask === "verify_peer" ? "refusal" : "qkd_failure";
+        waiting.unshift({ to, name: failed ? refusal : ANSWERED[effect.question.ask], input: given });
       }
       if (effect.do !== "send") continue;
       const sent = nameOf(HandshakeType, effect.message[0]!);
