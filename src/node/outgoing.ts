@@ -82,6 +82,11 @@ export class Outgoing {
     });
   }
 
+  /** Whether a write is under way. */
+  get waiting(): boolean {
+    return this.#waiting !== undefined;
+  }
+
   /** The stream has ended: a write that is still under way never will be done. */
   fail(error: Error): void {
     const done = this.#waiting;

@@ -263,11 +263,10 @@ export class SecureStream extends Duplex {
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     clearTimeout(this.#handshakeTimer);
     clearTimeout(this.#idleTimer);
-    const unwritten = error ?? destroyedError();
-    this.#waitingWrite?.failed(unwritten);
+    this.#waitingWrite?.failed(error ?? destroyedError());
     this.#waitingWrite = undefined;
     this.#outgoing.flush();
-    this.#outgoing.fail(unwritten);
+    if (this.#outgoing.waiting) this.#outgoing.fail(error ?? destroyedError());
     const transport = this.transport;
     if (this.channel.state === "failed" && !transport.destroyed && !this.#transportEnded) linger(transport);
     else if (error === null && this.channel.readEnded && transport.writableEnded) finish(transport);
