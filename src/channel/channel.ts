@@ -46,6 +46,7 @@ export class Channel {
   #question: Question | undefined;
   /** The channel failed while a QKD key was on its way; it is wiped when it comes. */
   #awaitedKey = false;
+  #wiped = false;
   #established: Established | undefined;
   #clientRandom: Uint8Array | undefined;
   #handshakeBytes = 0;
@@ -199,6 +200,16 @@ export class Channel {
     this.#records.writeAlert(AlertLevel.warning, AlertDescription.close_notify);
   }
 
+  /** Ends the channel without a word and overwrites its secrets; what was ready to be sent can still be taken. */
+  wipe(): void {
+    if (this.#state !== "failed") this.#awaitedKey = this.#isForKey();
+    this.#state = "failed";
+    this.#question = undefined;
+    this.#writeEnded = true;
+    this.#wiped = true;
+    this.#engine.wipe();
+  }
+
   /** The bytes to send, in order, in pieces meant for one gathered write; each is all that one loan holds. */
   takeOutput(): readonly Uint8Array[] {
     return this.#records.takeOutput();
@@ -207,8 +218,10 @@ export class Channel {
   /** TLS-Exporter; `length` in bytes. Throws a UsageError before the handshake is done. RFC 9846 §7.5. */
   exportKeyingMaterial(label: string, context: Uint8Array, length: number): Uint8Array {
     const established = this.#established;
-    if (established === undefined)
-      throw new UsageError("ERR_STATE", "exportKeyingMaterial: not connected yet");
+    if (established === undefined || this.#wiped) {
+      const when = this.#wiped ? "the channel is over" : "not connected yet";
+      throw new UsageError("ERR_STATE", `exportKeyingMaterial: ${when}`);
+    }
     const hash = this.#config.settings.provider.hash(established.suite.hash);
     return exportKeyingMaterial(hash, established.secrets.exporter, label, context, length);
   }
@@ -365,6 +378,8 @@ export class Channel {
       this.#records.writeAlert(AlertLevel.fatal, AlertDescription[alertFor(error)]);
     }
     this.#writeEnded = true;
+    // What was received before may still be bound to the exporter, which `wipe` ends.
+    if (this.#established === undefined) this.#engine.wipe();
     this.#events.push({ event: "error", error });
   }
 

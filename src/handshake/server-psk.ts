@@ -316,9 +316,12 @@ function tryTicket(
 ): ServerStep | undefined {
   const ticket = decodeTicketState(bytes);
   wipe(bytes);
-  if (ticket === undefined || !ticketFits(draft, ticket, settings)) return undefined;
+  if (ticket === undefined) return undefined;
   const suite = settings.suites.find(({ code }) => code === ticket.suite);
-  if (suite === undefined) return undefined;
+  if (suite === undefined || !ticketFits(draft, ticket, settings)) {
+    wipe(ticket.psk);
+    return undefined;
+  }
   const ready: ReadyPsk = {
     identity: new Uint8Array(0),
     secret: ticket.psk,
@@ -371,7 +374,10 @@ function accept(draft: Draft, found: FoundPsk, settings: ServerSettings): Server
   const fits = draft.suite.hash === found.ready.hash;
   const suite =
     fits || draft.retried ? draft.suite : chooseSuite(draft.received.hello, settings, found.ready.hash);
-  if (suite === undefined || suite.hash !== found.ready.hash) return undefined;
+  if (suite === undefined || suite.hash !== found.ready.hash) {
+    wipe(found.ready.secret);
+    return undefined;
+  }
   checkBinder(draft, found, settings);
   const chain = found.ticket?.peerChain ?? [];
   if (chain.length === 0) return answer({ ...draft, suite }, found, settings);

@@ -60,7 +60,8 @@ export class SecureStream extends Duplex {
 
   /** Begins a client's handshake; the transport is connected. */
   startHandshake(): void {
-    this.handle(this.channel.start());
+    // A listener of `connect` may have ended it already, and then no key is drawn any more.
+    if (!this.destroyed) this.handle(this.channel.start());
   }
 
   /** What protects this connection; undefined until the handshake is done. */
@@ -272,6 +273,7 @@ export class SecureStream extends Duplex {
     else if (error === null && this.channel.readEnded && transport.writableEnded) finish(transport);
     else if (error !== null || !transport.writableEnded || this.#transportEnded) transport.destroy();
     else linger(transport);
+    this.channel.wipe();
     done(error);
   }
 

@@ -82,6 +82,10 @@ export class HandshakeSecret {
     return deriveSecret(this.#hash, this.#secret, "s hs traffic", transcriptHash);
   }
 
+  wipe(): void {
+    wipe(this.#secret);
+  }
+
   intoMain(): MainSecret {
     const derived = deriveSecret(this.#hash, this.#secret, "derived", emptyHash(this.#hash));
     const secret = extract(this.#hash, derived, new Uint8Array(this.#hash.outputBytes));

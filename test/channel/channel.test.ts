@@ -512,3 +512,28 @@ describe("limits on what a peer can make us do", () => {
     expect(server.answer(undefined)).toEqual([]);
   });
 });
+
+describe("§6 of the design: a channel that is over", () => {
+  test("exports, sends and answers nothing, and has no secret left", () => {
+    const { client } = new Pair().run();
+    client.wipe();
+    client.wipe();
+    expect(client.state).toBe("failed");
+    expect(() => client.exportKeyingMaterial("EXPORTER-x", EMPTY, 32)).toThrow(
+      expect.objectContaining({ code: "ERR_STATE" }),
+    );
+    expect(() => client.send(utf8("x"))).toThrow(expect.objectContaining({ code: "ERR_STATE" }));
+    expect(client.receive(utf8("x"))).toEqual([]);
+    expect(client.endOfInput()).toEqual([]);
+    expect(concat(client.takeOutput())).toHaveLength(0);
+  });
+
+  test("wipes a QKD key that comes too late", () => {
+    const { client } = new Pair(withQkd);
+    client.start();
+    client.wipe();
+    const key = new Uint8Array(32).fill(1);
+    expect(client.answer({ id: "x", key, simulated: true, kind: "x" })).toEqual([]);
+    expect(key).toEqual(new Uint8Array(32));
+  });
+});

@@ -9,6 +9,10 @@ import {
   type NamedGroupName,
 } from "../../src/protocol/iana.ts";
 import { KeySourceError } from "../../src/protocol/errors.ts";
+import { clientConfig, serverConfig } from "../../src/channel/config.ts";
+import { clientEngine, serverEngine } from "../../src/channel/engine.ts";
+import type { Effect } from "../../src/handshake/machine.ts";
+import type { HandshakeMessage } from "../../src/record/framer.ts";
 import { credentials, provider } from "../support/credentials.ts";
 import { Pair, saes, withQkd, type PairOptions } from "../support/pair.ts";
 
@@ -310,5 +314,48 @@ describe("questions that are answered late or refused", () => {
     const pair = asked.refuse(new KeySourceError("ERR_QKD_UNTRUSTED", "not our KME"));
     expect(pair.error("server")).toMatchObject({ code: "ERR_QKD_UNTRUSTED" });
     expect(pair.connected).toBe(false);
+  });
+});
+
+describe("§6 of the design: an engine that ends wipes what its state holds", () => {
+  const options = { provider, now: Date.now, keyLog: true };
+  const message = (bytes: Uint8Array): HandshakeMessage => ({
+    type: bytes[0]!,
+    bytes,
+    body: bytes.subarray(4),
+  });
+  const sent = (effects: readonly Effect[]): HandshakeMessage =>
+    message(effects.find((effect) => effect.do === "send")!.message);
+  /** The secrets that the effects show, as the engine itself holds them. */
+  const shown = (effects: readonly Effect[], label: RegExp): Uint8Array[] =>
+    effects.flatMap((effect) =>
+      effect.do === "log_secret" && label.test(effect.label) ? [effect.secret] : [],
+    );
+  const wiped = (secrets: readonly Uint8Array[]): boolean[] =>
+    secrets.map((secret) => secret.every((byte) => byte === 0));
+
+  test("in the middle of a handshake", () => {
+    const near = clientEngine(clientConfig({ ...options, serverName: "localhost" }).settings);
+    const far = serverEngine(serverConfig({ ...options, credentials: [credentials().identity] }).settings);
+    const answered = far.step("client_hello", sent(near.step("start", true)));
+    const ofServer = shown(answered, /TRAFFIC_SECRET_0|EXPORTER/);
+    const ofClient = shown(near.step("server_hello", sent(answered)), /HANDSHAKE/);
+    expect([...wiped(ofServer), ...wiped(ofClient)]).toEqual([false, false, false, false, false]);
+    near.wipe();
+    far.wipe();
+    expect([...wiped(ofServer), ...wiped(ofClient)]).toEqual([true, true, true, true, true]);
+  });
+
+  test("before and after one", () => {
+    const untouched = clientEngine(clientConfig(options).settings);
+    untouched.wipe();
+    const { client, server } = new Pair().run();
+    const secrets = [client, server].flatMap(
+      ({ established }) => Object.values(established!.secrets) as Uint8Array[],
+    );
+    expect(wiped(secrets)).not.toContain(true);
+    client.wipe();
+    server.wipe();
+    expect(wiped(secrets)).not.toContain(false);
   });
 });

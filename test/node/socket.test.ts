@@ -184,6 +184,16 @@ test("over a stream that is no net.Socket there is no address, and nothing to ha
   far.destroy();
 });
 
+test("a socket that was destroyed exports nothing: its secrets are wiped", () => {
+  for (const socket of [client, server]) {
+    socket.destroy();
+    expect(() => socket.exportKeyingMaterial(32, "x")).toThrow(
+      expect.objectContaining({ code: "ERR_STATE" }),
+    );
+    expect(socket.security?.protocol).toBe("TLSv1.3");
+  }
+});
+
 test("a socket says none of its secrets when it is printed", async () => {
   if (client.getSession() === undefined) await once(client, "session");
   const { psk } = decodeSession(client.getSession() as Buffer);

@@ -50,12 +50,13 @@ function between(side: Side, engine: Engine): Engine {
     effect.do === "send"
       ? change(side, at++, effect.message).map((message) => ({ do: "send", message }))
       : [effect];
-  return { step: (name, input) => engine.step(name, input).flatMap(instead) };
+  return { ...engine, step: (name, input) => engine.step(name, input).flatMap(instead) };
 }
 
 function lying(side: Side, engine: Engine, change: Lie): Engine {
   let at = 0;
   return {
+    ...engine,
     step(name, input) {
       writing = (message) => change(side, at++, message);
       try {
