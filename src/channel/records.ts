@@ -77,6 +77,7 @@ export class Records {
 
   /** Keeps a copy of what is unread, since the lender takes its bytes back; `waiting` until the next `resume`. */
   keep(): void {
+    if (this.#waiting) return; // It is ours already.
     this.#waiting = true;
     this.#framer.keep();
   }

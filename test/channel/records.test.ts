@@ -1,5 +1,7 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { Channel } from "../../src/channel/channel.ts";
+import { Records } from "../../src/channel/records.ts";
+import { LIMITS } from "../../src/channel/defaults.ts";
 import { clientConfig, serverConfig, type ServerOptions } from "../../src/channel/config.ts";
 import { firstOffer, secondOffer } from "../../src/handshake/offer.ts";
 import { concat, fromHex, toHex, utf8 } from "../../src/protocol/bytes.ts";
@@ -433,4 +435,21 @@ test("a record carries no more than its overhead beside the data", () => {
   pair.client.send(new Uint8Array(1));
   pair.settle();
   expect(records("client").map(({ fragment }) => fragment.length)).toEqual([1 + OVERHEAD]);
+});
+
+test("what waits for an answer is not copied again with each byte that joins it", () => {
+  const records = new Records(LIMITS);
+  records.feed(new Uint8Array(1000));
+  records.keep();
+  const slice = vi.spyOn(Uint8Array.prototype, "slice");
+  try {
+    for (let count = 0; count < 1000; count++) {
+      records.feed(Uint8Array.of(0));
+      records.keep();
+    }
+    const copied = slice.mock.results.reduce((sum, { value }) => sum + (value as Uint8Array).length, 0);
+    expect(copied).toBeLessThan(10_000);
+  } finally {
+    slice.mockRestore();
+  }
 });
