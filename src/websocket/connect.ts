@@ -26,10 +26,10 @@ export function connectWebSocket(
     maxPayload: MAX_MESSAGE_BYTES,
     ...websocket,
   });
-  const servername = options.servername ?? target.hostname.replace(/^\[|\]$/g, "");
+  const host = target.hostname.replace(/^\[|\]$/g, "");
   const transport = new WebSocketTransport(socket);
   try {
-    return connect({ ...options, servername, socket: transport }, listener);
+    return connect({ ...options, host, socket: transport }, listener);
   } catch (error) {
     // A wrong option leaves nothing behind: neither a connection nor an error that nobody hears.
     transport.on("error", () => undefined);

@@ -61,6 +61,16 @@ describe("the channel over WebSocket", () => {
     });
   });
 
+  test("verifies the URL's host unless servername names another; an empty one only sends none", async () => {
+    const url = await listen({}, finish("bye"));
+    const verified: string[] = [];
+    for (const name of [{}, { servername: "" }, { servername: "localhost" }]) {
+      const checkServerIdentity = (hostname: string) => void verified.push(hostname);
+      await ended(connectWebSocket(url, { ca, checkServerIdentity, ...name }));
+    }
+    expect(verified).toEqual(["127.0.0.1", "127.0.0.1", "localhost"]);
+  });
+
   test("the WebSocket ends without close_notify: truncated", async () => {
     const url = await listen({}, (socket) => socket.write("half a message"));
     const socket = connectWebSocket(url, { ca, servername: "localhost" });
