@@ -6,8 +6,11 @@ import type { HashAlgorithm, RunningHash } from "../crypto/provider.ts";
 export class Transcript {
   #messages: Uint8Array[] = [];
   #running: RunningHash | undefined;
+  /** The hash of what was added so far, once somebody asked for it. */
+  #current: Uint8Array | undefined;
 
   add(message: Uint8Array): void {
+    this.#current = undefined;
     if (this.#running === undefined) this.#messages.push(message);
     else this.#running.update(message);
   }
@@ -25,10 +28,11 @@ export class Transcript {
     this.#messages = [];
   }
 
-  /** Transcript-Hash of everything added so far. */
+  /** Transcript-Hash of everything added so far, to be read only. */
   hash(): Uint8Array {
     if (this.#running === undefined) throw new Error("the transcript has no hash yet");
-    return this.#running.peek();
+    this.#current ??= this.#running.peek();
+    return this.#current;
   }
 
   /** Transcript-Hash under any hash of the messages before `select`, followed by a truncated ClientHello. */
