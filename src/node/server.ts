@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { serverConfig, type ServerConfig } from "../channel/config.ts";
 import { Channel } from "../channel/channel.ts";
 import { TicketKeys } from "../channel/tickets.ts";
+import type { Degradation } from "../handshake/policy.ts";
 import { UsageError } from "../protocol/errors.ts";
 import { flag } from "../protocol/options.ts";
 import { redeemer, type Redeemer } from "../qkd/redeemer.ts";
@@ -184,7 +185,7 @@ function guard(qkd: QkdOptions): Redeemer {
 
 /**
  * A server of channels, in the form of tls.Server: `secureConnection` brings each socket whose handshake is done,
- * `tlsClientError` each handshake that failed.
+ * `tlsClientError` each handshake that failed, and `degraded` what a connection is about to do without, with its socket.
  */
 export class QkdTlsServer extends NetServer {
   readonly #side: ServerSide;
@@ -215,6 +216,7 @@ export class QkdTlsServer extends NetServer {
     socket.once("error", failed);
     socket.once("close", cut);
     socket.on("keylog", (line: Buffer) => this.emit("keylog", line, socket));
+    socket.on("degraded", (degraded: readonly Degradation[]) => this.emit("degraded", degraded, socket));
     socket.once("secure", () => {
       socket.removeListener("error", failed);
       socket.removeListener("close", cut);

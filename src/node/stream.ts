@@ -165,6 +165,7 @@ export class SecureStream extends Duplex {
     this.#handshakeTimer = undefined;
     const { degraded } = this.channel.established ?? { degraded: [] };
     if (degraded.length > 0) this.emit("degraded", degraded);
+    if (this.destroyed) return;
     // Listeners of the handshake may write at once; what they write follows the handshake's own bytes.
     this.#outgoing.flush();
     this.emit("secure");

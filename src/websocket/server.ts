@@ -15,7 +15,7 @@ export type WebSocketListenOptions = Pick<
 
 /**
  * Accepts WebSockets and runs a server's channel in each. `listener` gets each socket whose handshake is done;
- * `tlsClientError` on the result brings each that failed. Throws a UsageError as `createServer` does.
+ * `tlsClientError` on the result brings each that failed, `degraded` what one is about to do without. Throws a UsageError as `createServer` does.
  */
 export function createWebSocketServer(
   listen: WebSocketListenOptions,
@@ -28,6 +28,7 @@ export function createWebSocketServer(
     const socket = upgradeServer(new WebSocketTransport(websocket), side);
     const failed = (error: Error): void => void server.emit("tlsClientError", error, socket);
     socket.once("error", failed);
+    socket.on("degraded", (degraded: unknown) => server.emit("degraded", degraded, socket));
     socket.once("secure", () => {
       socket.removeListener("error", failed);
       listener(socket);

@@ -371,6 +371,27 @@ describe("a server's key source", () => {
     },
   );
 
+  test("a degraded connection is an event of the server before it is one of its connections", async () => {
+    const link = inProcessPair({ a: "sae-a", b: "sae-b" });
+    const seen: unknown[] = [];
+    const soft = await listen({ qkd: { source: link.b }, policy: "prefer-hybrid" }, () =>
+      seen.push("secureConnection"),
+    );
+    soft.server.once("degraded", (degraded: unknown, socket: QkdTlsSocket) => {
+      seen.push(degraded);
+      expect(socket.security?.degraded).toEqual(degraded);
+    });
+    const secure = once(soft.server, "secureConnection");
+    reach(soft.port);
+    await secure;
+    expect(seen).toMatchObject([[{ missing: "qkd" }], "secureConnection"]);
+    soft.server.once("degraded", (_: unknown, socket: QkdTlsSocket) => socket.destroy());
+    const left = once(soft.server, "tlsClientError");
+    await failure(reach(soft.port));
+    await left;
+    expect(seen).toHaveLength(2);
+  });
+
   test("an initiator that is not on the allow-list costs no look-up", async () => {
     const link = inProcessPair({ a: "sae-a", b: "sae-b" });
     const source = scriptedSource();

@@ -116,6 +116,16 @@ describe("the order of events", () => {
     ]);
   });
 
+  test("of a client that leaves because it is degraded: it never was connected", async () => {
+    const link = inProcessPair({ a: "sae-a", b: "sae-b" });
+    const { port } = await listen();
+    const socket = reach(port, { policy: "prefer-hybrid", qkd: { source: link.a, peer: "sae-b" } });
+    const seen = watch(socket);
+    socket.on("degraded", () => socket.destroy());
+    await closed(socket);
+    expect(seen).toEqual(["connect", "ready", "keylog", "degraded", "close"]);
+  });
+
   test("of a connection that fails: error, then close, once", async () => {
     const { port } = await listen();
     const socket = reach(port, { servername: "other.test" });
