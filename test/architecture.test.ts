@@ -7,7 +7,7 @@ const FLOORS = [
   ["protocol"],
   ["wire", "crypto"],
   ["schedule", "record", "pki"],
-  ["handshake"],
+  ["handshake", "link"],
   ["channel"],
   ["qkd", "observe"],
   ["node"],

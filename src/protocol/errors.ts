@@ -1,8 +1,9 @@
 import type { AlertName } from "./alert.ts";
 
 /**
- * Whose fault it is, in five classes: the peer broke a rule (ProtocolError), the peer told us so (PeerAlert),
- * we do not trust it (TrustError), the caller misused us (UsageError), a key source failed (KeySourceError).
+ * Whose fault it is, by class: the peer broke a rule (ProtocolError), the peer told us so (PeerAlert),
+ * we do not trust it (TrustError), the caller misused us (UsageError), a key source failed (KeySourceError),
+ * a QKD link stopped a block or itself (LinkError).
  * `code` is stable and meant for programs; the message is for people and may change.
  */
 export abstract class QkdTlsError<Code extends string = string> extends Error {
@@ -145,6 +146,41 @@ export class KeySourceError extends QkdTlsError<KeySourceErrorCode> {
     super(code, message, options);
     this.fatal = options.fatal ?? code === "ERR_QKD_UNTRUSTED";
     if (options.status !== undefined) this.status = options.status;
+  }
+}
+
+export type LinkErrorCode =
+  /** Bytes that are no message, or one whose fields contradict what both sides know. */
+  | "ERR_LINK_MALFORMED"
+  /** A message that nothing asked for at this point. */
+  | "ERR_LINK_UNEXPECTED"
+  /** A message of the classical channel whose tag does not match: altered, or from somebody without the key. */
+  | "ERR_LINK_FORGED"
+  /** A message replayed, out of order, after a missing one, of another block, or sent back to its sender. */
+  | "ERR_LINK_SEQUENCE"
+  /** The peer asks for more than a bound allows. */
+  | "ERR_LINK_LIMIT"
+  /** The two keys still differ after reconciliation. */
+  | "ERR_LINK_MISMATCH"
+  /** The statistics of the block leave no secret key: too many errors, too few detections. */
+  | "ERR_LINK_ABORTED"
+  /** No authentication key is left, and none is used twice. */
+  | "ERR_LINK_KEY_EXHAUSTED"
+  /** The link or the block was stopped before. */
+  | "ERR_LINK_CLOSED";
+
+/** A QKD link stopped a block or itself; no key comes of that block. `figures` say what was measured, never key. */
+export class LinkError extends QkdTlsError<LinkErrorCode> {
+  protected static override readonly stackless = true;
+  readonly figures: Readonly<Record<string, number>>;
+
+  constructor(
+    code: LinkErrorCode,
+    message: string,
+    options: { cause?: unknown; figures?: Readonly<Record<string, number>> } = {},
+  ) {
+    super(code, message, options);
+    this.figures = options.figures ?? {};
   }
 }
 
