@@ -10,6 +10,7 @@ import { callbackPsk, contextOf, inOurWords, listOf, SecureContext } from "./con
 import { host } from "./host.ts";
 import { checkOptionNames, CLIENT_OPTIONS, NET_OPTIONS } from "./option-names.ts";
 import { streamOptions, type ConnectOptions } from "./options.ts";
+import { NextKeyShares } from "./key-shares.ts";
 import { outputMemory } from "./slabs.ts";
 import { QkdTlsSocket } from "./socket.ts";
 
@@ -29,7 +30,7 @@ export function connect(...args: readonly unknown[]): QkdTlsSocket {
   const { options, listener } = readArguments(args);
   checkOptionNames(options, [...CLIENT_OPTIONS, ...NET_OPTIONS], "connect");
   const context = contextOf(options);
-  const config = inOurWords(() => connectionConfig(context, options));
+  const { config, shares } = inOurWords(() => connectionConfig(context, options));
   // The last of the options that may be refused; from here on there is a transport to look after.
   const stream = streamOptions(options);
   const timeoutMs = whole(options, "timeout", 0, 0, LONGEST_MS);
@@ -46,7 +47,7 @@ export function connect(...args: readonly unknown[]): QkdTlsSocket {
   });
   if (listener !== undefined) socket.once("secureConnect", listener);
   if (timeoutMs > 0) socket.setTimeout(timeoutMs);
-  begin(socket, transport, options.signal);
+  begin(socket, transport, options.signal, () => shares.handshakeBegun());
   return socket;
 }
 
@@ -77,28 +78,32 @@ function readArguments(args: readonly unknown[]): {
   return listener === undefined ? { options } : { options, listener };
 }
 
-const configs = new WeakMap<SecureContext, Map<string, ClientConfig>>();
+const configs = new WeakMap<SecureContext, Map<string, NextKeyShares>>();
 
 /** The configuration of this connection; all but the name and the session is computed once per context. */
-function connectionConfig(context: SecureContext, options: ConnectOptions): ClientConfig {
+function connectionConfig(
+  context: SecureContext,
+  options: ConnectOptions,
+): { readonly config: ClientConfig; readonly shares: NextKeyShares } {
   const called = options.pskCallback?.(null) ?? undefined;
   const { authentication, keyShares, middleboxCompatibility, resumption } = options;
   const key = JSON.stringify([authentication, keyShares, middleboxCompatibility, resumption]);
   const known = called === undefined ? configs.get(context)?.get(key) : undefined;
-  const config = known ?? makeConfig(context, options, called);
+  const shares = known ?? new NextKeyShares(makeConfig(context, options, called));
   if (known === undefined && called === undefined) {
-    const ofContext = configs.get(context) ?? new Map<string, ClientConfig>();
-    configs.set(context, ofContext.set(key, config));
+    const ofContext = configs.get(context) ?? new Map<string, NextKeyShares>();
+    configs.set(context, ofContext.set(key, shares));
   }
   const { servername, host: name = "localhost", socket } = options;
   // As in node:tls a name is verified in any case. `servername: ""`, which https.Agent gives for addresses, only sends none.
   const silent =
     servername === "" || (servername === undefined && options.host === undefined && socket !== undefined);
-  return forConnection(config, {
+  const config = forConnection(shares.config, {
     serverName: servername === undefined || servername === "" ? name : servername,
     ...(silent ? { sendServerName: false } : {}),
     ...(options.session === undefined ? {} : { session: options.session }),
   });
+  return { config, shares };
 }
 
 function makeConfig(
@@ -176,7 +181,12 @@ function open(options: ConnectOptions): {
   return { transport, feed };
 }
 
-function begin(socket: QkdTlsSocket, transport: Duplex, signal: AbortSignal | undefined): void {
+function begin(
+  socket: QkdTlsSocket,
+  transport: Duplex,
+  signal: AbortSignal | undefined,
+  begun: () => void,
+): void {
   if (signal !== undefined) {
     const abort = (): void =>
       void socket.destroy(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
@@ -191,6 +201,7 @@ function begin(socket: QkdTlsSocket, transport: Duplex, signal: AbortSignal | un
     socket.emit("connect");
     socket.emit("ready");
     socket.startHandshake();
+    begun();
   };
   if ("connecting" in transport && transport.connecting === true) transport.once("connect", start);
   else process.nextTick(start);
