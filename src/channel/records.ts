@@ -269,6 +269,7 @@ export class Records {
 }
 
 function readAlert(fragment: Uint8Array): Incoming {
+  if (fragment.length === 0) throw unexpected("record: an empty alert");
   if (fragment.length !== 2) {
     throw new ProtocolError("ERR_TLS_DECODE", "decode_error", `alert: ${fragment.length} bytes instead of 2`);
   }

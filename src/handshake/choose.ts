@@ -18,7 +18,7 @@ import type { ServerSettings } from "./settings.ts";
 export function readHello(message: HandshakeMessage): ReceivedHello {
   const hello = decode(ClientHello, message.body);
   const { extensions } = hello;
-  if (!(extensions.supported_versions ?? []).includes(TLS13)) {
+  if (!(extensions.supported_versions ?? []).includes(TLS13) || hello.legacy_version !== TLS12) {
     throw wrongVersion("client_hello: the client does not speak TLS 1.3");
   }
   if (!equal(hello.legacy_compression_methods, Uint8Array.of(0))) {

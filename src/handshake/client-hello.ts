@@ -129,8 +129,10 @@ export function onServerHello(
 /** What ServerHello and HelloRetryRequest have in common. */
 function checkCommon(hello: ServerHello | HelloRetryRequest, offer: Offer, settings: ClientSettings): Suite {
   const version = hello.extensions.supported_versions;
-  if (version === undefined) throw wrongVersion("server_hello: the server does not speak TLS 1.3");
-  if (version !== TLS13 || hello.legacy_version !== TLS12) {
+  if (version === undefined || hello.legacy_version !== TLS12) {
+    throw wrongVersion("server_hello: the server does not speak TLS 1.3");
+  }
+  if (version !== TLS13) {
     throw illegalParameter(`server_hello: version 0x${version.toString(16)} was not offered`);
   }
   if (!equal(hello.legacy_session_id_echo, offer.hello.legacy_session_id)) {

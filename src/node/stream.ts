@@ -176,7 +176,7 @@ export class SecureStream extends Duplex {
   }
 
   #onHandshakeTimeout(): void {
-    const error = new ProtocolError("ERR_TLS_TIMEOUT", "user_canceled", "the handshake took too long");
+    const error = new ProtocolError("ERR_TLS_TIMEOUT", "general_error", "the handshake took too long");
     this.handle(this.channel.abort(error));
   }
 

@@ -222,8 +222,15 @@ describe("§6: alerts", () => {
     expect(named(pair, "client").at(-1)).toBe("end");
   });
 
+  test("§5.4: an alert without content is unexpected_message", () => {
+    const pair = quiet();
+    const empty = forger(pair, "server").record("alert", new Uint8Array(0));
+    pair.take("client", pair.client.receive(empty));
+    expect(pair.error("client")).toMatchObject({ alert: "unexpected_message" });
+  });
+
   test("an alert of another length than two bytes is decode_error", () => {
-    for (const bytes of [Uint8Array.of(2), Uint8Array.of(2, 40, 0)]) {
+    for (const bytes of [Uint8Array.of(2), Uint8Array.of(2, 40, 0), Uint8Array.of(1, 0, 1, 0)]) {
       const pair = quiet();
       pair.take("client", pair.client.receive(forger(pair, "server").record("alert", bytes)));
       expect(pair.error("client")).toMatchObject({ alert: "decode_error" });

@@ -14,9 +14,7 @@ import { places, scenarios } from "./scenarios.ts";
 const HARMLESS: Readonly<Record<string, readonly RegExp[]>> = {
   "client client_hello": [
     /^random /,
-    // §4.3.1: not to be looked at where supported_versions stands.
-    /^legacy_version /,
-    /^frame: byte (4|5|6|37) /,
+    /^frame: byte (6|37) /,
     /^cipher_suites/,
     /\.(supported_groups|signature_algorithms)/,
     /\.(server_name|application_layer_protocol_negotiation|record_size_limit)/,

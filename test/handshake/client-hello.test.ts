@@ -59,8 +59,8 @@ describe("§4.2.3: what a ServerHello must and must not say", () => {
       extended({ supported_versions: 0x0303 }),
     ],
     [
-      "another legacy_version is illegal_parameter",
-      "illegal_parameter",
+      "another legacy_version is protocol_version",
+      "protocol_version",
       serverHello(() => ({ legacy_version: 0x0304 })),
     ],
     [
@@ -238,6 +238,11 @@ describe("§4.2.4: what a HelloRetryRequest must and must not say", () => {
       "for a group that already had a share is illegal_parameter",
       "illegal_parameter",
       asking({ key_share: 0x11ec }),
+    ],
+    [
+      "of another legacy_version is protocol_version",
+      "protocol_version",
+      retried(() => ({ legacy_version: 0x0302 })),
     ],
     ["of another version is illegal_parameter", "illegal_parameter", asking({ supported_versions: 0x0303 })],
     ["without a version is protocol_version", "protocol_version", asking({ supported_versions: undefined })],

@@ -58,7 +58,10 @@ describe("the server's events", () => {
     const late = once(hasty.server, "tlsClientError");
     const idle = netConnect(hasty.port, "127.0.0.1");
     idle.on("error", () => undefined);
+    const told = once(idle, "data") as Promise<[Buffer]>;
     expect((await late)[0]).toMatchObject({ code: "ERR_TLS_TIMEOUT" });
+    // Nobody canceled anything, which close_notify would have to follow (§6.1): general_error.
+    expect([...(await told)[0]]).toEqual([21, 3, 3, 0, 2, 2, 117]);
     idle.destroy();
   });
 
