@@ -124,8 +124,11 @@ const recordIn = (bytes: Uint8Array, at: number, end: number): RawRecord => ({
 /** The length field, after the type and length were found possible. RFC 9846 §5.1 and §5.2. */
 function checkedLength(bytes: Uint8Array, at: number): number {
   const type = bytes[at] as number;
-  if (type < ContentType.change_cipher_spec || type > ContentType.application_data || bytes[at + 1] !== 3) {
+  if (bytes[at + 1] !== 3) {
     throw new ProtocolError("ERR_TLS_DECODE", "decode_error", "record: this is not a TLS record");
+  }
+  if (type < ContentType.change_cipher_spec || type > ContentType.application_data) {
+    throw new ProtocolError("ERR_TLS_UNEXPECTED_MESSAGE", "unexpected_message", `record of type ${type}`);
   }
   const length = ((bytes[at + 3] as number) << 8) | (bytes[at + 4] as number);
   const limit = type === ContentType.application_data ? MAX_CIPHERTEXT_BYTES : MAX_PLAINTEXT_BYTES;
