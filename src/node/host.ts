@@ -158,11 +158,13 @@ function chooseIdentity(
   const choose = server?.options.SNICallback;
   if (choose === undefined) return undefined;
   return new Promise((resolve, reject) => {
-    choose(serverName, (error, context) => {
+    const returned: unknown = choose(serverName, (error, context) => {
       if (error !== null && error !== undefined) {
         reject(new TrustError("ERR_CERT_REQUIRED", "unrecognized_name", error.message, { cause: error }));
       } else resolve(context?.credentials);
     });
+    // An async function that fails before it calls back must end this connection, and not the process.
+    Promise.resolve(returned).catch(reject);
   });
 }
 

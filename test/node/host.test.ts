@@ -159,3 +159,22 @@ test("§4.3.11: a ticketStore that knows no ticket, or fails, costs a resumption
   ).toBeUndefined();
   expect(await load(async () => utf8("state"))).toEqual(utf8("state"));
 });
+
+test("an SNICallback that fails before it calls back, at once or later, refuses; what it says afterwards counts no more", async () => {
+  const choose = (SNICallback: NonNullable<ServerParts["options"]["SNICallback"]>) =>
+    ask({ ask: "choose_identity", serverName: "a.test" }, {}, { options: { SNICallback } });
+  const failed = new Error("no such table");
+  await expect(choose(() => Promise.reject(failed) as never)).rejects.toBe(failed);
+  await expect(
+    choose(() => {
+      throw failed;
+    }),
+  ).rejects.toBe(failed);
+  const context = createSecureContext({ cert: own.certPem, key: own.keyPem });
+  const chosen = choose((_, done) => {
+    done(null, context);
+    done(failed);
+    throw failed;
+  });
+  await expect(chosen).resolves.toBe(context.credentials);
+});
