@@ -201,11 +201,9 @@ class Held implements Shelf {
     const { firstMs, maxMs, now, onFailure } = this.#settings;
     this.#notBefore = now() + Math.min(maxMs, firstMs * 2 ** Math.min(this.#failuresInARow, 30));
     this.#failuresInARow++;
-    try {
-      onFailure(error, this.#peer);
-    } catch {
-      // A listener's fault must not stop the refills.
-    }
+    // A listener's fault, at once or later, must not stop the refills.
+    const tell = async (): Promise<void> => onFailure(error, this.#peer);
+    tell().catch(() => undefined);
   }
 
   #refillIn(waitMs: number): void {
