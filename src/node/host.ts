@@ -120,17 +120,16 @@ export function legacyCertificate(der: Uint8Array): PeerCertificate {
   return new X509Certificate(der).toLegacyObject();
 }
 
-// One guard for each source, so that a breaker outlives the connection that opened it.
-const drawers = new WeakMap<KeySource, Drawer>();
+// One guard for each source and time limit, so that a breaker outlives the connection that opened it.
+const drawers = new WeakMap<KeySource, Map<number | undefined, Drawer>>();
 
 async function draw(peer: string, context: SecureContext, signal?: AbortSignal): Promise<DeliveredKey> {
   const qkd = context.options.qkd;
   if (qkd === undefined) throw new KeySourceError("ERR_QKD_CLOSED", "no key source was given");
-  let guarded = drawers.get(qkd.source);
-  if (guarded === undefined) {
-    guarded = drawer(qkd.source, qkd.timeoutMs === undefined ? {} : { timeoutMs: qkd.timeoutMs });
-    drawers.set(qkd.source, guarded);
-  }
+  const { source, timeoutMs } = qkd;
+  const ofSource = drawers.get(source) ?? new Map<number | undefined, Drawer>();
+  const guarded = ofSource.get(timeoutMs) ?? drawer(source, timeoutMs === undefined ? {} : { timeoutMs });
+  drawers.set(source, ofSource.set(timeoutMs, guarded));
   return guarded.draw(peer, signal === undefined ? {} : { signal });
 }
 

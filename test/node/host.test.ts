@@ -8,6 +8,7 @@ import type { Question } from "../../src/handshake/question.ts";
 import { redeemer } from "../../src/qkd/redeemer.ts";
 import { utf8 } from "../../src/protocol/bytes.ts";
 import { credentials } from "../support/credentials.ts";
+import { scriptedSource } from "../support/scripted-source.ts";
 
 const own = credentials();
 const [socket] = duplexPair();
@@ -177,4 +178,15 @@ test("an SNICallback that fails before it calls back, at once or later, refuses;
     throw failed;
   });
   await expect(chosen).resolves.toBe(context.credentials);
+});
+
+test("each connection's own timeoutMs holds, whoever used the source before", async () => {
+  const source = scriptedSource();
+  await ask(
+    { ask: "draw_qkd_key", peer: "sae-b" },
+    { qkd: { source, peer: "sae-b", timeoutMs: 2 ** 31 - 1 } },
+  );
+  source.script = () => new Promise(() => undefined);
+  const hasty = ask({ ask: "draw_qkd_key", peer: "sae-b" }, { qkd: { source, peer: "sae-b", timeoutMs: 5 } });
+  await expect(hasty).rejects.toMatchObject({ code: "ERR_QKD_TIMEOUT" });
 });
