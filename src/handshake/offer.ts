@@ -13,6 +13,7 @@ import {
   rawQkdIdentity,
   type ReadyPsk,
 } from "../schedule/psk.ts";
+import { asciiHostName } from "../pki/name.ts";
 import { EarlySecret } from "../schedule/stages.ts";
 import { Transcript } from "../schedule/transcript.ts";
 import type { QkdFacts } from "./established.ts";
@@ -130,7 +131,9 @@ function firstExtensions(
   const named = settings.sendServerName && settings.serverName !== undefined;
   const certificates = settings.authentication === "certificate";
   return {
-    ...(named ? { server_name: [{ name_type: 0, host_name: utf8(settings.serverName) }] } : {}),
+    ...(named
+      ? { server_name: [{ name_type: 0, host_name: utf8(asciiHostName(settings.serverName)) }] }
+      : {}),
     supported_versions: [TLS13],
     supported_groups: settings.groups.map((group) => group.code),
     key_share: keyShares(exchanges),

@@ -42,6 +42,9 @@ export function parseReference(text: string): Reference {
   return { kind: "dns", name };
 }
 
+/** A host name as `server_name` carries it: A-labels and no final dot. RFC 6066 §3. */
+export const asciiHostName = (text: string): string => toAscii(text).replace(/\.$/, "");
+
 /** The 4 or 16 octets of an address literal (no zone, no shorthand IPv4); undefined when it is none. RFC 4291 §2.2. */
 export function parseIpAddress(text: string): Uint8Array | undefined {
   return text.includes(":") ? parseIpv6(text) : parseIpv4(text);

@@ -32,6 +32,15 @@ describe("§4.2.2: the first ClientHello", () => {
     expect(bare.extensions.server_name).toBeUndefined();
   });
 
+  test.each([
+    ["example.test.", "example.test"],
+    ["bücher.example", "xn--bcher-kva.example"],
+    ["Example.test", "Example.test"],
+  ])("RFC 6066 §3: %s goes out in ASCII and without a final dot", (serverName, sent) => {
+    const { hello } = firstOffer(settingsOf({ serverName }), []).offer;
+    expect(hello.extensions.server_name).toEqual([{ name_type: 0, host_name: utf8(sent) }]);
+  });
+
   test("as many shares as keyShares, from the front", () => {
     const shares = (keyShares: number) =>
       firstOffer(settingsOf({ keyShares }), []).offer.hello.extensions.key_share?.map(({ group }) => group);
