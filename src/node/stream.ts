@@ -192,11 +192,16 @@ export class SecureStream extends Duplex {
     if (this.#heldError === undefined) this.destroy();
   }
 
-  /** What was received before the failure is read first. */
+  /** What was received before the failure is read first; the transport does not wait for that. RFC 9846 §6.2. */
   #fail(error: Error): void {
     clearTimeout(this.#handshakeTimer);
-    if (this.readableLength > 0 && !this.destroyed) this.#heldError ??= error;
-    else this.destroy(error);
+    if (this.readableLength === 0 || this.destroyed) {
+      this.destroy(error);
+      return;
+    }
+    this.#heldError ??= error;
+    this.#outgoing.flush();
+    if (!this.transport.destroyed && !this.#transportEnded) linger(this.transport);
   }
 
   override read(size?: number): ReturnType<Duplex["read"]> {

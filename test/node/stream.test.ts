@@ -563,3 +563,28 @@ describe("key updates", () => {
     expect(client.security?.epochs).toEqual({ sent: 1, received: 1 });
   });
 });
+
+test("§6.2: a connection that failed is closed at once, though what came before is not read yet", async () => {
+  const raw = netServer().listen(0, "127.0.0.1");
+  await once(raw, "listening");
+  const accepted = once(raw, "connection") as Promise<[Socket]>;
+  const transport = netConnect((raw.address() as AddressInfo).port, "127.0.0.1");
+  const [far] = await accepted;
+  const server = upgradeServer(far, { cert, key });
+  server.on("error", () => undefined);
+  const client = await connected(upgradeClient(transport, { ca, servername: "localhost" }));
+  client.write("before");
+  await once(server, "readable");
+  // A peer that hears no alert and never leaves by itself.
+  transport.removeAllListeners("data");
+  transport.removeAllListeners("end");
+  const gone = once(far, "close");
+  transport.write(Buffer.of(23, 3, 3, 0, 17, ...new Uint8Array(17)));
+  await gone;
+  expect(server.destroyed).toBe(false);
+  const failed = failure(server);
+  expect(server.read()?.toString()).toBe("before");
+  expect(await failed).toMatchObject({ code: "ERR_TLS_BAD_RECORD_MAC" });
+  client.destroy();
+  raw.close();
+});
