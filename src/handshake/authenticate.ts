@@ -7,7 +7,7 @@ import { decode } from "../wire/codec.ts";
 import { Certificate, CertificateVerify, encodeHandshake, Finished } from "../wire/handshake.ts";
 import { finishedData } from "../schedule/stages.ts";
 import { decryptError, illegalParameter, unsupportedExtension } from "./fault.ts";
-import type { Credential } from "./question.ts";
+import type { Credential, Verdict } from "./question.ts";
 import type { Settings } from "./settings.ts";
 
 const PREFIX = new Uint8Array(64).fill(0x20);
@@ -103,6 +103,14 @@ export function checkCertificateVerify(
     throw decryptError("certificate_verify: the signature does not match");
   }
   return { scheme: scheme.name, proven: proof };
+}
+
+/** Throws why, or a TrustError (certificate_unknown), for a verdict that is none in the peer's favour. */
+export function demandAuthorized({ authorized, error }: Verdict): void {
+  if (authorized) return;
+  throw (
+    error ?? new TrustError("ERR_CERT_UNTRUSTED", "certificate_unknown", "the host does not trust the peer")
+  );
 }
 
 /** A Finished message of ours under a handshake traffic secret. */

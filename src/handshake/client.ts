@@ -14,6 +14,7 @@ import {
   checkCertificateVerify,
   checkFinished,
   commonScheme,
+  demandAuthorized,
   finishedMessage,
   readCertificate,
   signedContent,
@@ -156,7 +157,12 @@ function onCertificateVerify(
   );
 }
 
-function onVerdict({ agreed, request, chain, proven }: In<"WAIT_VERDICT">, verdict: Verdict): ClientStep {
+function onVerdict(
+  { agreed, request, chain, proven }: In<"WAIT_VERDICT">,
+  verdict: Verdict,
+  settings: ClientSettings,
+): ClientStep {
+  if (!settings.acceptsUnverified) demandAuthorized(verdict);
   return moveTo({ at: "WAIT_FINISHED", agreed, request, server: { chain, scheme: proven.scheme, verdict } });
 }
 

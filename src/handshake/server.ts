@@ -5,7 +5,7 @@ import type { HandshakeMessage } from "../record/framer.ts";
 import { Transcript } from "../schedule/transcript.ts";
 import { trafficKeys } from "../schedule/traffic.ts";
 import { onServerKeyUpdate, sessionTickets, updateServerKeys } from "./afterwards.ts";
-import { checkCertificateVerify, checkFinished, readCertificate } from "./authenticate.ts";
+import { checkCertificateVerify, checkFinished, demandAuthorized, readCertificate } from "./authenticate.ts";
 import { checkSecondHello, chooseGroup, readHello, retryMessage } from "./choose.ts";
 import type { Authentication, Established } from "./established.ts";
 import { illegalParameter, nothingInCommon } from "./fault.ts";
@@ -147,7 +147,12 @@ function onCertificateVerify(
   );
 }
 
-function onVerdict({ answered, chain, proven }: In<"WAIT_VERDICT">, verdict: Verdict): ServerStep {
+function onVerdict(
+  { answered, chain, proven }: In<"WAIT_VERDICT">,
+  verdict: Verdict,
+  settings: ServerSettings,
+): ServerStep {
+  if (settings.clientAuth === "require") demandAuthorized(verdict);
   return moveTo({ at: "WAIT_FINISHED", answered, client: { chain, scheme: proven.scheme, verdict } });
 }
 

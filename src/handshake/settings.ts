@@ -55,7 +55,7 @@ export interface ClientSettings extends Settings {
   readonly credential?: Credential;
   readonly session?: Session;
   readonly resumption: boolean;
-  /** True when the host goes on with a peer it could not verify, so such a session may be resumed too. */
+  /** True when a server that the host could not verify is accepted, and its session resumed too. */
   readonly acceptsUnverified: boolean;
   /** RFC 9846 §E.4. */
   readonly middleboxCompatibility: boolean;

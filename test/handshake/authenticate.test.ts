@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { SignatureScheme } from "../../src/protocol/iana.ts";
+import type { Question } from "../../src/handshake/question.ts";
+import { TrustError } from "../../src/protocol/errors.ts";
 import { EMPTY } from "../../src/protocol/bytes.ts";
 import { Certificate, CertificateVerify, Finished } from "../../src/wire/handshake.ts";
 import { credentials } from "../support/credentials.ts";
@@ -139,6 +141,43 @@ describe("a peer without a certificate", () => {
     expect(classical?.established.local).toMatchObject({
       scheme: "ecdsa_secp256r1_sha256",
       chain: own[1]!.chain,
+    });
+  });
+});
+
+describe("a host that says no without a refusal", () => {
+  const no = (question: Question): unknown =>
+    question.ask === "verify_peer"
+      ? { authorized: false, error: new TrustError("ERR_CERT_REVOKED", "certificate_revoked", "gone") }
+      : undefined;
+  const known = { credential: credentials().identity };
+
+  test("ends the handshake of a client that accepts no unverified server", () => {
+    expect(engines({ onQuestion: no }).failed).toMatchObject({
+      side: "client",
+      error: { code: "ERR_CERT_REVOKED" },
+    });
+    const { failed, client } = engines({ client: { acceptsUnverified: true }, onQuestion: no });
+    expect(failed).toBeUndefined();
+    expect(client.find((effect) => effect.do === "connected")?.established.verdict.authorized).toBe(false);
+  });
+
+  test("ends the handshake of a server that requires a client's certificate", () => {
+    const options = { client: { ...known, acceptsUnverified: true }, onQuestion: no };
+    expect(engines({ ...options, server: { clientAuth: "require" } }).failed).toMatchObject({
+      side: "server",
+      error: { alert: "certificate_revoked" },
+    });
+    const { failed, server } = engines({ ...options, server: { clientAuth: "request" } });
+    expect(failed).toBeUndefined();
+    expect(server.find((effect) => effect.do === "connected")?.established.verdict.authorized).toBe(false);
+  });
+
+  test("and without a reason is certificate_unknown", () => {
+    const onQuestion = (question: Question): unknown =>
+      question.ask === "verify_peer" ? { authorized: false } : undefined;
+    expect(engines({ onQuestion }).failed).toMatchObject({
+      error: { code: "ERR_CERT_UNTRUSTED", alert: "certificate_unknown" },
     });
   });
 });
