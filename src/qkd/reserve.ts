@@ -20,7 +20,7 @@ export interface ReserveOptions {
   /** After a failed refill, doubled each time; defaults 200 and 10000. A waiting draw does not wait for it. */
   readonly backOff?: { readonly firstMs?: number; readonly maxMs?: number };
   /** Told of every failed refill. */
-  readonly onFailure?: (error: Error, peer: string) => void;
+  readonly onFailure?: (error: Error, peer: string) => void | Promise<void>;
   /** Milliseconds that never go back; for tests. */
   readonly now?: () => number;
 }

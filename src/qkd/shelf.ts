@@ -12,7 +12,7 @@ export interface ShelfSettings {
   readonly firstMs: number;
   readonly maxMs: number;
   readonly now: () => number;
-  readonly onFailure: (error: Error, peer: string) => void;
+  readonly onFailure: (error: Error, peer: string) => void | Promise<void>;
 }
 
 export interface Shelf {
@@ -201,9 +201,13 @@ class Held implements Shelf {
     const { firstMs, maxMs, now, onFailure } = this.#settings;
     this.#notBefore = now() + Math.min(maxMs, firstMs * 2 ** Math.min(this.#failuresInARow, 30));
     this.#failuresInARow++;
-    // A listener's fault, at once or later, must not stop the refills.
-    const tell = async (): Promise<void> => onFailure(error, this.#peer);
-    tell().catch(() => undefined);
+    this.#tell(onFailure, error);
+  }
+
+  /** A listener's fault, at once or later, must not stop the refills. */
+  #tell(listener: ShelfSettings["onFailure"], cause: Error): void {
+    const told = async (): Promise<void> => listener(cause, this.#peer);
+    told().catch(() => undefined);
   }
 
   #refillIn(waitMs: number): void {

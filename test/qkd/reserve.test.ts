@@ -150,8 +150,8 @@ describe("a source that fails", () => {
     const { source, start } = setUp({
       now: () => performance.now(),
       backOff: { firstMs: 100, maxMs: 400 },
-      onFailure: (error, peer) => {
-        heard.push(`${peer} ${(error as KeySourceError).code}`);
+      onFailure: (cause, peer) => {
+        heard.push(`${peer} ${(cause as KeySourceError).code}`);
         if (heard.length % 2 === 0) return Promise.reject(new Error("a listener's fault, later"));
         throw new Error("a listener's fault");
       },
