@@ -23,12 +23,13 @@ export function onSessionTicket(
   message: HandshakeMessage,
   settings: ClientSettings,
 ): Step<ClientState> {
+  if (!settings.resumption) return moveTo(state);
   const { ticket_lifetime, ticket_age_add, ticket_nonce, ticket } = decode(NewSessionTicket, message.body);
   if (ticket_lifetime > MAX_TICKET_LIFETIME_SECONDS) {
     throw illegalParameter(`new_session_ticket: lifetime ${ticket_lifetime} s is over seven days`);
   }
   // A lifetime of zero asks us to throw the ticket away at once.
-  if (!settings.resumption || ticket_lifetime === 0) return moveTo(state);
+  if (ticket_lifetime === 0) return moveTo(state);
   const { connected } = state;
   return moveTo(state, {
     do: "session",

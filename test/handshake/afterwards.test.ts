@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { ClientOptions } from "../../src/channel/config.ts";
-import { concat } from "../../src/protocol/bytes.ts";
+import { concat, EMPTY } from "../../src/protocol/bytes.ts";
 import { NewSessionTicket } from "../../src/wire/handshake.ts";
 import { changing, engines, rewriting, type Edit } from "../support/engines.ts";
 import { TicketKeys } from "../../src/channel/tickets.ts";
@@ -35,6 +35,21 @@ describe("§4.7.1: what a client makes of a ticket", () => {
   test("a lifetime of zero means that it is thrown away at once", () => {
     const { failed, sessions } = issued(ticket({ ticket_lifetime: 0 }));
     expect([failed, sessions]).toEqual([undefined, []]);
+  });
+
+  test("without resumption one is ignored, whatever is in it", () => {
+    const psks = [{ identity: "one", key: new Uint8Array(32).fill(1) }];
+    const sealer = new TicketKeys({ provider, now: Date.now });
+    for (const edit of [ticket({ ticket_lifetime: 604_801 }), rewriting("new_session_ticket", () => EMPTY)]) {
+      const { failed, client, flow } = engines({
+        client: { psks, authentication: "psk", resumption: false },
+        server: { psks, tickets: { sealer } },
+        edit,
+      });
+      expect(failed).toBeUndefined();
+      expect(flow).toContain("server new_session_ticket");
+      expect(client.some((effect) => effect.do === "session")).toBe(false);
+    }
   });
 
   test("without resumption the server is told that none is wanted", () => {
