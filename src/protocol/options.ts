@@ -22,6 +22,17 @@ export function whole(
   throw new UsageError("ERR_OPTION_INVALID", `${option} must be a whole number ${range}`, { option });
 }
 
+/** A number within bounds, or its default; without one it has to be there. Throws ERR_OPTION_INVALID. */
+export function real(
+  options: object,
+  option: string,
+  { fallback, min, max }: { readonly fallback?: number; readonly min: number; readonly max: number },
+): number {
+  const value: unknown = Reflect.get(options, option) ?? fallback;
+  if (typeof value === "number" && value >= min && value <= max) return value;
+  throw new UsageError("ERR_OPTION_INVALID", `${option} must be a number from ${min} to ${max}`, { option });
+}
+
 /** The longest time that a timer of this platform can wait. */
 export const LONGEST_MS = 2 ** 31 - 1;
 
