@@ -10,9 +10,10 @@ import {
 import { type AskerSettings, CascadeAsker } from "../../src/link/cascade-asker.ts";
 import { CASCADE_VARIANTS, cascadePlan } from "../../src/link/cascade-plan.ts";
 import { CascadeTeller } from "../../src/link/cascade-teller.ts";
-import { LinkError, type LinkErrorCode } from "../../src/protocol/errors.ts";
+import type { LinkErrorCode } from "../../src/protocol/errors.ts";
 import { provider } from "../support/credentials.ts";
 import { fuzz } from "../support/fuzz.ts";
+import { linkCodeOf } from "./link-code.ts";
 import { noisyPair } from "./noise.ts";
 
 const hash = provider.hash("sha256");
@@ -36,16 +37,6 @@ function reconcile(
   expect(teller.correctedBits).toBe(asker.report.correctedBits);
   return asker.report;
 }
-
-const codeOf = (act: () => unknown): LinkErrorCode | undefined => {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof LinkError) return error.code;
-    throw error;
-  }
-  return undefined;
-};
 
 describe("Bob's key becomes Alice's", () => {
   test.each(CASCADE_VARIANTS)(
@@ -219,9 +210,9 @@ describe("Alice answers nobody who breaks a rule, and never again after that", (
   ])("%s", (_, code, sent) => {
     const alice = teller();
     for (const message of sent.slice(0, -1)) alice.receive(message);
-    expect(codeOf(() => alice.receive(sent.at(-1)!))).toBe(code);
-    expect(codeOf(() => alice.receive(opened))).toBe("ERR_LINK_CLOSED");
-    expect(codeOf(() => alice.correctedBits)).toBe("ERR_LINK_CLOSED");
+    expect(linkCodeOf(() => alice.receive(sent.at(-1)!))).toBe(code);
+    expect(linkCodeOf(() => alice.receive(opened))).toBe("ERR_LINK_CLOSED");
+    expect(linkCodeOf(() => alice.correctedBits)).toBe("ERR_LINK_CLOSED");
   });
 
   test("more parities than the bound, however they are asked, are never told", () => {
@@ -230,7 +221,7 @@ describe("Alice answers nobody who breaks a rule, and never again after that", (
     expect(alice.receive(ask(0, true))).toHaveLength(1);
     expect(alice.leakedBits).toBe(32);
     expect(
-      codeOf(() =>
+      linkCodeOf(() =>
         alice.receive(ask(1, false, [{ pass: 0, starts: [0, 32, 64, 96, 128, 160, 192, 224, 256] }])),
       ),
     ).toBe("ERR_LINK_LIMIT");
@@ -242,7 +233,7 @@ describe("Alice answers nobody who breaks a rule, and never again after that", (
       fc.property(fc.array(fc.uint8Array({ maxLength: 40 })), fc.boolean(), (sent, isOpen) => {
         const alice = teller();
         if (isOpen) for (const message of [opened, ask(0, true)]) alice.receive(message);
-        for (const message of sent) codeOf(() => alice.receive(message));
+        for (const message of sent) linkCodeOf(() => alice.receive(message));
         expect(alice.leakedBits).toBeLessThanOrEqual(length);
       }),
       fuzz(300),
@@ -276,9 +267,9 @@ describe("Bob is led nowhere by a lying Alice", () => {
   ] as const)("%s stops the block, and the key is wiped", (_, message, code) => {
     const { bob, asking } = asker();
     asking.start();
-    expect(codeOf(() => asking.receive(message))).toBe(code);
+    expect(linkCodeOf(() => asking.receive(message))).toBe(code);
     expect(bob.weight()).toBe(0);
-    expect(codeOf(() => asking.receive(message))).toBe("ERR_LINK_CLOSED");
+    expect(linkCodeOf(() => asking.receive(message))).toBe("ERR_LINK_CLOSED");
   });
 
   test("parities drawn at random end in an error or an end, after a bounded number of questions", () => {
@@ -289,7 +280,7 @@ describe("Bob is led nowhere by a lying Alice", () => {
         let at = 0;
         let questions = 0;
         let [, question] = asking.start();
-        const code = codeOf(() => {
+        const code = linkCodeOf(() => {
           while (!asking.done) {
             questions += 1;
             const count = countAsked(question!, length);
@@ -307,14 +298,14 @@ describe("Bob is led nowhere by a lying Alice", () => {
   });
 
   test("more questions than the bound are never asked", () => {
-    expect(codeOf(() => asker(1000, 31).asking.start())).toBe("ERR_LINK_LIMIT");
-    expect(codeOf(() => asker(1000, 32).asking.start())).toBeUndefined();
+    expect(linkCodeOf(() => asker(1000, 31).asking.start())).toBe("ERR_LINK_LIMIT");
+    expect(linkCodeOf(() => asker(1000, 32).asking.start())).toBeUndefined();
   });
 
   test("it starts once, with a seed of 16 bytes, a rate up to one half and a key of 2 bits or more", () => {
     const { asking } = asker();
     asking.start();
-    expect(codeOf(() => asking.start())).toBe("ERR_LINK_CLOSED");
+    expect(linkCodeOf(() => asking.start())).toBe("ERR_LINK_CLOSED");
     const key = new Bits(10);
     expect(() => new CascadeAsker(key, { hash, seed: seed.subarray(1), errorRate: 0 })).toThrow(RangeError);
     expect(() => new CascadeAsker(key, { hash, seed, errorRate: 0.6 })).toThrow(RangeError);
