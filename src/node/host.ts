@@ -10,7 +10,7 @@ import type { StaticPsk } from "../handshake/settings.ts";
 import { drawer, type Drawer } from "../qkd/drawer.ts";
 import type { Redeemer } from "../qkd/redeemer.ts";
 import type { KeySource } from "../qkd/source.ts";
-import type { SecureContext } from "./context.ts";
+import { SecureContext } from "./context.ts";
 import type { ExternalSigner, ServerOptions } from "./options.ts";
 
 /** What a connection asks its surroundings; everything may be answered at once or later. */
@@ -95,8 +95,22 @@ function verify(
     return { authorized: false, error };
   }
   if (verifyPeer === undefined) return { authorized: true };
-  const more: unknown = verifyPeer({ purpose, chain, ...(name === undefined ? {} : { name }) });
-  return more === undefined ? { authorized: true } : Promise.resolve(more).then(verdictOf);
+  let more: unknown;
+  try {
+    more = verifyPeer({ purpose, chain, ...(name === undefined ? {} : { name }) });
+  } catch (error) {
+    throw refusedByCaller(error);
+  }
+  if (more === undefined) return { authorized: true };
+  return Promise.resolve(more).then(verdictOf, (error: unknown) => {
+    throw refusedByCaller(error);
+  });
+}
+
+/** In the caller's own words, with the alert of a certificate that is not accepted. */
+function refusedByCaller(cause: unknown): TrustError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new TrustError("ERR_CERT_UNTRUSTED", "certificate_unknown", message, { cause });
 }
 
 /** False is a refusal, for whoever writes a predicate means it as one. */
@@ -160,7 +174,12 @@ function chooseIdentity(
     const returned: unknown = choose(serverName, (error, context) => {
       if (error !== null && error !== undefined) {
         reject(new TrustError("ERR_CERT_REQUIRED", "unrecognized_name", error.message, { cause: error }));
-      } else resolve(context?.credentials);
+      } else if (context === undefined || context === null || context instanceof SecureContext) {
+        resolve(context?.credentials);
+      } else {
+        const what = "SNICallback: a context of createSecureContext of this library is needed";
+        reject(new UsageError("ERR_OPTION_INVALID", what, { option: "SNICallback" }));
+      }
     });
     // An async function that fails before it calls back must end this connection, and not the process.
     Promise.resolve(returned).catch(reject);

@@ -201,7 +201,17 @@ export class QkdTlsServer extends NetServer {
     this.on("close", () => side.close());
     this.on("listening", () => side.reopen());
     if (listener !== undefined) this.on("secureConnection", listener);
-    options.signal?.addEventListener("abort", () => this.close(), { once: true });
+    if (options.signal !== undefined) this.#closeOn(options.signal);
+  }
+
+  /** As net.Server's `listen` does with its own signal. */
+  #closeOn(signal: AbortSignal): void {
+    const close = (): void => void this.close();
+    if (signal.aborted) this.on("listening", close);
+    else {
+      signal.addEventListener("abort", close, { once: true });
+      this.once("close", () => signal.removeEventListener("abort", close));
+    }
   }
 
   #accept(transport: Socket): void {

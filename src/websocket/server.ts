@@ -4,8 +4,8 @@ import type { ServerOptions } from "../node/options.ts";
 import type { QkdTlsSocket } from "../node/socket.ts";
 import { WebSocketTransport } from "./transport.ts";
 
-/** A message holds what one gathered write sent; this bounds what a peer can make us keep at once. */
-export const MAX_MESSAGE_BYTES = 16 * 2 ** 20;
+/** Four times what we ever send at once; this bounds what a peer can make us keep before it is authenticated. */
+export const MAX_MESSAGE_BYTES = 2 ** 20;
 
 /** Where to listen: `{ port, host }`, or `{ server }` for an http.Server that is there, or `{ noServer: true }`. */
 export type WebSocketListenOptions = Pick<

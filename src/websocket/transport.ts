@@ -7,6 +7,8 @@ const NORMAL = 1000;
 const PROTOCOL_ERROR = 1002;
 /** How long a closing handshake may take before the connection is cut. */
 const CLOSE_MS = 2000;
+/** Up to this size, what waits is joined to one message. */
+const JOINED_BYTES = 2 ** 18;
 
 /**
  * A WebSocket as a stream of bytes: TLS records travel in binary messages, whose borders mean nothing.
@@ -61,9 +63,13 @@ export class WebSocketTransport extends Duplex {
     else this.once("end", refuse);
   }
 
-  /** The pieces of one gathered write make one message. */
+  /** What waits goes out in few messages, none of them too large for the other end. */
   override _writev(chunks: { chunk: Uint8Array }[], done: (error?: Error | null) => void): void {
-    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), "binary", done);
+    const messages = joined(chunks.map(({ chunk }) => chunk));
+    // A message that cannot be sent leaves the last one unsent as well, which tells it once.
+    for (const [at, message] of messages.entries()) {
+      this._write(message, "binary", at === messages.length - 1 ? done : () => undefined);
+    }
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
@@ -78,4 +84,23 @@ export class WebSocketTransport extends Duplex {
     }
     done(error);
   }
+}
+
+/** The chunks in their order, small ones together. */
+function joined(chunks: readonly Uint8Array[]): readonly Uint8Array[] {
+  const messages: Uint8Array[] = [];
+  let part: Uint8Array[] = [];
+  let bytes = 0;
+  const finish = (): void => {
+    if (part.length > 0) messages.push(Buffer.concat(part, bytes));
+    part = [];
+    bytes = 0;
+  };
+  for (const chunk of chunks) {
+    if (bytes + chunk.length > JOINED_BYTES) finish();
+    part.push(chunk);
+    bytes += chunk.length;
+  }
+  finish();
+  return messages;
 }

@@ -119,7 +119,11 @@ describe("whom a client trusts", () => {
       "ERR_CERT_NAME_MISMATCH",
     ],
     ["a server of an unknown CA", { ca: credentials("ed25519", "stranger").certPem }, "ERR_CERT_UNTRUSTED"],
-    ["a server that verifyPeer refuses", { verifyPeer: () => Promise.reject(new Error("not you")) }, ""],
+    [
+      "a server that verifyPeer refuses",
+      { verifyPeer: () => Promise.reject(new Error("not you")) },
+      "ERR_CERT_UNTRUSTED",
+    ],
     [
       "a server that verifyPeer refuses at once",
       {
@@ -127,7 +131,7 @@ describe("whom a client trusts", () => {
           throw new Error("not you");
         },
       },
-      "",
+      "ERR_CERT_UNTRUSTED",
     ],
     [
       "a server that checkServerIdentity refuses",
@@ -139,8 +143,11 @@ describe("whom a client trusts", () => {
     const { port, server } = await listen();
     const told = once(server, "tlsClientError");
     const error = await failure(reach(port, options));
-    if (code === "") expect(error.message).toBe("not you");
-    else expect(error.code).toBe(code);
+    expect(error.code).toBe(code);
+    if ("verifyPeer" in options) {
+      expect(error.message).toBe("not you");
+      expect((await told)[0]).toMatchObject({ alert: "certificate_unknown" });
+    }
     expect((await told)[0]).toMatchObject({ code: "ERR_TLS_PEER_ALERT" });
   });
 

@@ -1,4 +1,5 @@
 import { duplexPair } from "node:stream";
+import { createSecureContext as createTlsContext } from "node:tls";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { createSecureContext, inProcessPair } from "../../src/index.ts";
@@ -159,6 +160,23 @@ test("§4.3.11: a ticketStore that knows no ticket, or fails, costs a resumption
     }),
   ).toBeUndefined();
   expect(await load(async () => utf8("state"))).toEqual(utf8("state"));
+});
+
+test("an SNICallback that gives another library's context is refused, and not taken for none", async () => {
+  const choose = (context: unknown) =>
+    ask(
+      { ask: "choose_identity", serverName: "a.test" },
+      {},
+      {
+        options: {
+          SNICallback: (_: string, done: (error: null, context?: never) => void) =>
+            done(null, context as never),
+        },
+      },
+    );
+  await expect(choose(createTlsContext())).rejects.toMatchObject({ option: "SNICallback" });
+  expect(await choose(undefined)).toBeUndefined();
+  expect(await choose(null)).toBeUndefined();
 });
 
 test("an SNICallback that fails before it calls back, at once or later, refuses; what it says afterwards counts no more", async () => {

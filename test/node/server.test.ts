@@ -1,4 +1,4 @@
-import { once } from "node:events";
+import { getEventListeners, once } from "node:events";
 import { connect as netConnect, type AddressInfo, type Socket } from "node:net";
 import { describe, expect, test } from "vitest";
 import { connect, createSecureContext, createServer, inProcessPair, UsageError } from "../../src/index.ts";
@@ -96,6 +96,18 @@ describe("the server's events", () => {
     stop.abort();
     await once(server, "close");
     expect(server.listening).toBe(false);
+  });
+
+  test("a signal that was aborted before closes it too, and a server that closed has left its signal", async () => {
+    const server = createServer({ cert: own.certPem, key: own.keyPem, signal: AbortSignal.abort() });
+    server.listen(0, "127.0.0.1");
+    await once(server, "close");
+    const stop = new AbortController();
+    const { server: other } = await listen({ signal: stop.signal });
+    expect(getEventListeners(stop.signal, "abort")).toHaveLength(1);
+    other.close();
+    await once(other, "close");
+    expect(getEventListeners(stop.signal, "abort")).toHaveLength(0);
   });
 
   test("options that are wrong are thrown by createServer", () => {

@@ -61,6 +61,17 @@ describe("the channel over WebSocket", () => {
     });
   });
 
+  test("a single write may be larger than any message", async () => {
+    const url = await listen({}, (socket) => {
+      let bytes = 0;
+      socket.on("data", (chunk: Buffer) => (bytes += chunk.length));
+      socket.on("end", () => socket.end(`${bytes}`));
+    });
+    const socket = connectWebSocket(url, { ca, servername: "localhost", allowHalfOpen: true });
+    socket.end(Buffer.alloc(20 * MAX_MESSAGE_BYTES, "x"));
+    expect((await ended(socket)).toString()).toBe(`${20 * MAX_MESSAGE_BYTES}`);
+  });
+
   test("verifies the URL's host unless servername names another; an empty one only sends none", async () => {
     const url = await listen({}, finish("bye"));
     const verified: string[] = [];
