@@ -98,3 +98,9 @@ export function expectedCounts(optics: Optics, pulses: number): ExpectedCounts {
   });
   return { key: both(Basis.X), check: both(Basis.Z) };
 }
+
+/** How many pulses are to be sent for so many bits of key before correction, on the average. Infinity when none come. */
+export function pulsesFor(optics: Optics, keyBits: number): number {
+  const { detections } = expectedCounts(optics, 1).key;
+  return Math.ceil(keyBits / (detections[0] + detections[1] + detections[2]));
+}

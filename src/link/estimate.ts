@@ -22,10 +22,30 @@ export interface EstimateOptions {
   readonly fewestDetections?: number;
   /** Default `wiesemann-2026`. */
   readonly proof?: ProofName;
+  /** What a block must reach, chosen before it was measured. */
+  readonly acceptance?: Acceptance;
+}
+
+/**
+ * Without it the length follows from what was measured, block by block, which needs a proof for variable lengths
+ * (Tupkary et al., arXiv 2408.17349, has one of this form). With it the protocol is one of fixed length, as in
+ * arXiv 2405.16578v3: a block that is accepted gives the length that these figures leave, one that is not gives none.
+ */
+export interface Acceptance {
+  /** Single photons in the key, at least. */
+  readonly keySingles: number;
+  /** Phase error rate, at most. */
+  readonly phaseErrorRate: number;
+  /** Bits told while correcting, at most. */
+  readonly leakedBits: number;
 }
 
 /** Why a block gives no key. */
-export type AbortReason = "qber_over_threshold" | "too_few_detections" | "no_positive_length";
+export type AbortReason =
+  | "qber_over_threshold"
+  | "too_few_detections"
+  | "not_accepted"
+  | "no_positive_length";
 
 interface Judged {
   readonly simulated: true;
@@ -54,7 +74,9 @@ const KNOWN = [
   "qberThreshold",
   "fewestDetections",
   "proof",
+  "acceptance",
 ];
+const KNOWN_ACCEPTANCE = ["keySingles", "phaseErrorRate", "leakedBits"];
 /** Where the rate 1 - 2 h(Q) of one-way BB84 reaches 0. Shor and Preskill, PRL 85, 441. */
 const HIGHEST_THRESHOLD = 0.11;
 const DEFAULT_THRESHOLD = 0.08;
@@ -101,14 +123,15 @@ export function estimate(options: EstimateOptions): Estimate {
 
   if (Math.min(keyDetections, checkDetections) < fewest) return abort("too_few_detections");
   if (Math.max(qber.check, qber.key ?? 0) > qberThreshold) return abort("qber_over_threshold");
-  const { keyVacuum, keySingles, phaseErrorRate } = bounds;
+  const least = options.acceptance === undefined ? undefined : checkedAcceptance(options.acceptance);
+  if (least !== undefined && !meets({ ...bounds, leakedBits }, least)) return abort("not_accepted");
   const extractable = proof.extractable({
-    vacuum: keyVacuum,
-    singles: keySingles,
-    phase: phaseErrorRate,
+    vacuum: least === undefined ? bounds.keyVacuum : 0,
+    singles: (least ?? bounds).keySingles,
+    phase: (least ?? bounds).phaseErrorRate,
     secrecy: epsilonSec,
   });
-  const secretBits = Math.floor(extractable - leakedBits - Math.log2(2 / epsilonCor));
+  const secretBits = Math.floor(extractable - (least?.leakedBits ?? leakedBits) - Math.log2(2 / epsilonCor));
   // Written so that whatever is no number gives no key.
   return secretBits >= 1 && secretBits <= keyDetections
     ? { ...judged, outcome: "key", secretBits }
@@ -117,6 +140,21 @@ export function estimate(options: EstimateOptions): Estimate {
 
 const sum = (triple: Triple): number => triple[0] + triple[1] + triple[2];
 const rate = (errors: number, of: number): number => (of === 0 ? 0 : errors / of);
+
+function checkedAcceptance(acceptance: Acceptance): Acceptance {
+  if (!isObject(acceptance)) throw invalid("acceptance", "must be an object");
+  onlyKnown(acceptance, KNOWN_ACCEPTANCE, "an acceptance");
+  return {
+    keySingles: real(acceptance, "keySingles", { min: 0, max: Number.MAX_SAFE_INTEGER }),
+    phaseErrorRate: real(acceptance, "phaseErrorRate", { min: 0, max: 0.5 }),
+    leakedBits: whole(acceptance, "leakedBits", Number.NaN, 0),
+  };
+}
+
+const meets = (found: Acceptance, least: Acceptance): boolean =>
+  found.keySingles >= least.keySingles &&
+  found.phaseErrorRate <= least.phaseErrorRate &&
+  found.leakedBits <= least.leakedBits;
 
 function checkedCounts(counts: SiftedCounts): SiftedCounts {
   if (!isObject(counts) || !isObject(counts.key) || !isObject(counts.check)) {

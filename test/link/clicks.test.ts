@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { anyClick, expectedCounts, type Optics, settingsOf } from "../../src/link/clicks.ts";
+import { anyClick, expectedCounts, type Optics, pulsesFor, settingsOf } from "../../src/link/clicks.ts";
 
 const optics: Optics = {
   source: {
@@ -70,5 +70,14 @@ describe("expected counts", () => {
       0,
     );
     expect(expectedCounts(optics, 1e9).key.detections[0] / dead).toBeCloseTo(1 + 1000 * clicks, 9);
+  });
+
+  test("tell how many pulses a block needs", () => {
+    const pulses = pulsesFor(optics, 1_000_000);
+    const [signal, decoy, vacuum] = expectedCounts(optics, pulses).key.detections;
+    expect(signal + decoy + vacuum).toBeCloseTo(1_000_000, -1);
+    const cut = { ...optics.fibre, adversary: { cut: true } };
+    const dark = { ...optics.receiver, darkCountProbability: 0 };
+    expect(pulsesFor({ ...optics, fibre: cut, receiver: dark }, 1)).toBe(Infinity);
   });
 });

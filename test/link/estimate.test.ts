@@ -106,6 +106,49 @@ describe("a block", () => {
   });
 });
 
+describe("a length fixed beforehand", () => {
+  const options = block();
+  const { bounds } = estimate(options);
+  const acceptance = {
+    keySingles: 0.98 * bounds.keySingles,
+    phaseErrorRate: bounds.phaseErrorRate + 0.005,
+    leakedBits: options.leakedBits + 10_000,
+  };
+
+  test.each<ProofName>(["wiesemann-2026", "lim-2014"])(
+    "is what every accepted block gives under %s, and less than its own",
+    (proof) => {
+      const fixed = estimate({ ...options, proof, acceptance });
+      const quieter = withErrors(options, (errors) => Math.floor(0.9 * errors));
+      expect(fixed.outcome).toBe("key");
+      expect(estimate({ ...quieter, proof, acceptance }).secretBits).toBe(fixed.secretBits);
+      expect(fixed.secretBits).toBeLessThan(estimate({ ...options, proof }).secretBits);
+    },
+  );
+
+  test("follows from what is asked for alone", () => {
+    const left =
+      acceptance.keySingles * (1 - binaryEntropy(acceptance.phaseErrorRate)) - acceptance.leakedBits;
+    const overhead = Math.log2(2 / 1e-15) + 4 * Math.log2(17 / (1e-10 * 2 ** 0.25));
+    expect(estimate({ ...options, acceptance }).secretBits).toBe(Math.floor(left - overhead));
+  });
+
+  test.each<[string, Partial<typeof acceptance>]>([
+    ["too few single photons", { keySingles: bounds.keySingles + 1 }],
+    ["too many phase errors", { phaseErrorRate: bounds.phaseErrorRate - 1e-6 }],
+    ["a correction that told too much", { leakedBits: options.leakedBits - 1 }],
+  ])("gives nothing for %s", (_, change) => {
+    const found = estimate({ ...options, acceptance: { ...acceptance, ...change } });
+    expect(found).toMatchObject({ outcome: "abort", reason: "not_accepted", secretBits: 0 });
+  });
+
+  test("gives nothing when what is asked for leaves nothing, and never above the threshold", () => {
+    const nothing = { ...acceptance, phaseErrorRate: 0.5 };
+    expect(reasonOf(estimate({ ...options, acceptance: nothing }))).toBe("no_positive_length");
+    expect(reasonOf(estimate({ ...options, qberThreshold: 0.01, acceptance }))).toBe("qber_over_threshold");
+  });
+});
+
 describe("no key", () => {
   test.each([0.05, 0.08, 0.11])(
     "comes of a QBER above the threshold of %d, in either basis",
@@ -412,6 +455,10 @@ describe("what is out of range is refused by the name of the option", () => {
     ["keyErrors", { keyErrors: -1 }],
     ["keyErrors", { keyErrors: 1e12 }],
     ["proof", { proof: "shor" }],
+    ["acceptance", { acceptance: 1 }],
+    ["keySingles", { acceptance: { keySingles: -1, phaseErrorRate: 0.1, leakedBits: 0 } }],
+    ["phaseErrorRate", { acceptance: { keySingles: 1, phaseErrorRate: 0.6, leakedBits: 0 } }],
+    ["leakedBits", { acceptance: { keySingles: 1, phaseErrorRate: 0.1 } }],
     ["counts", { counts: undefined }],
     ["counts.key.detections", { counts: { ...counts, key: { detections: [1, 2] } } }],
     ["counts.check.detections", checks({ detections: [1, 2, -3] })],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { repeatableRandom } from "../../src/crypto/repeatable.ts";
 import { binaryEntropy } from "../../src/link/bounds.ts";
-import { expectedCounts } from "../../src/link/clicks.ts";
+import { expectedCounts, pulsesFor } from "../../src/link/clicks.ts";
 import { estimate } from "../../src/link/estimate.ts";
 import { type Preset, preset, PRESET_NAMES, type PresetName } from "../../src/link/presets.ts";
 import { QuantumChannel } from "../../src/link/quantum-channel.ts";
@@ -30,8 +30,7 @@ function rateOf(
 
 /** The same for a block of so many bits of key before correction, as it is to be expected. */
 function expectedRate(of: Preset, keyBits: number, efficiency: number): number {
-  const one = sum(expectedCounts(of.optics, 1e9).key.detections) / 1e9;
-  const pulses = Math.round(keyBits / one);
+  const pulses = pulsesFor(of.optics, keyBits);
   const { key, check } = expectedCounts(of.optics, pulses);
   const counts = {
     key: { detections: rounded(key.detections) },
