@@ -1,3 +1,4 @@
+import { binaryEntropy } from "./cascade.ts";
 import type { SiftedCounts } from "./sifting.ts";
 import { photonProbability, type Source, type Triple } from "./source.ts";
 
@@ -114,7 +115,6 @@ function singleErrors(proof: Proof, source: Source, errors: Triple, secrecy: num
 function phaseErrors(proof: Proof, key: number, sample: number, errors: number, secrecy: number): number {
   if (key === 0 || sample === 0) return 0.5;
   const rate = errors / sample;
-  if (rate >= 0.5) return 0.5;
   return Math.min(0.5, rate + (secrecy >= 1 ? 0 : proof.phaseDeviation({ rate, sample, key, secrecy })));
 }
 
@@ -142,12 +142,6 @@ function tau({ intensities, intensityProbabilities }: Source, photons: number): 
     (sum, mean, which) => sum + (intensityProbabilities[which] as number) * photonProbability(photons, mean),
     0,
   );
-}
-
-/** h(p) in bits; 0 at both ends. */
-export function binaryEntropy(p: number): number {
-  if (p <= 0 || p >= 1) return 0;
-  return -p * Math.log2(p) - (1 - p) * Math.log2(1 - p);
 }
 
 const clamp = (value: number, most: number): number => Math.min(Math.max(value, 0), most);

@@ -1,7 +1,8 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { repeatableRandom } from "../../src/crypto/repeatable.ts";
-import { binaryEntropy, boundsOf, PROOFS, type ProofName } from "../../src/link/bounds.ts";
+import { boundsOf, PROOFS, type ProofName } from "../../src/link/bounds.ts";
+import { binaryEntropy } from "../../src/link/cascade.ts";
 import { Draw, Weighted } from "../../src/link/random.ts";
 import { photonProbability, type Source, type Triple } from "../../src/link/source.ts";
 import { fuzz } from "../support/fuzz.ts";
@@ -195,9 +196,4 @@ describe("the length", () => {
     const expected = 1000 + singles - 6 * (Math.log2(21) + 10 * Math.log2(10));
     expect(PROOFS["lim-2014"].extractable(of)).toBeCloseTo(expected, 6);
   });
-});
-
-test("binary entropy is 0 at the ends, 1 in the middle and 0.5 at 0.11", () => {
-  expect([binaryEntropy(0), binaryEntropy(1), binaryEntropy(0.5)]).toEqual([0, 0, 1]);
-  expect(binaryEntropy(0.11)).toBeCloseTo(0.5, 3);
 });

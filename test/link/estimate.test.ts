@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { binaryEntropy, type ProofName } from "../../src/link/bounds.ts";
+import type { ProofName } from "../../src/link/bounds.ts";
+import { binaryEntropy } from "../../src/link/cascade.ts";
 import { expectedCounts, type Optics } from "../../src/link/clicks.ts";
 import { type Estimate, estimate, type EstimateOptions } from "../../src/link/estimate.ts";
 import type { Adversary } from "../../src/link/fibre.ts";
@@ -119,7 +120,18 @@ describe("a length fixed beforehand", () => {
     "is what every accepted block gives under %s, and less than its own",
     (proof) => {
       const fixed = estimate({ ...options, proof, acceptance });
-      const quieter = withErrors(options, (errors) => Math.floor(0.9 * errors));
+      const quieter = withErrors(
+        withCounts(options, ({ key, check }) => ({
+          key: {
+            detections: each(key.detections, (count, at) => (at === 2 ? Math.floor(1.02 * count) : count)),
+          },
+          check,
+        })),
+        (errors) => Math.floor(0.9 * errors),
+      );
+      expect(estimate({ ...quieter, proof }).bounds.keyVacuum).toBeGreaterThan(
+        estimate({ ...options, proof }).bounds.keyVacuum,
+      );
       expect(fixed.outcome).toBe("key");
       expect(estimate({ ...quieter, proof, acceptance }).secretBits).toBe(fixed.secretBits);
       expect(fixed.secretBits).toBeLessThan(estimate({ ...options, proof }).secretBits);

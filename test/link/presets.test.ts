@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { repeatableRandom } from "../../src/crypto/repeatable.ts";
-import { binaryEntropy } from "../../src/link/bounds.ts";
+import { binaryEntropy } from "../../src/link/cascade.ts";
 import { expectedCounts, pulsesFor } from "../../src/link/clicks.ts";
 import { estimate } from "../../src/link/estimate.ts";
 import { type Preset, preset, PRESET_NAMES, type PresetName } from "../../src/link/presets.ts";
