@@ -10,7 +10,10 @@ export interface EstimateOptions {
   readonly counts: SiftedCounts;
   /** Errors that reconciliation found in the key, once it did. */
   readonly keyErrors?: number;
-  /** Bits about the key that went over the classical channel in the clear: every parity, and no verification tag. */
+  /**
+   * Bits about the key that went over the classical channel in the clear: every parity. A verification tag is paid for
+   * up to log2(1 / epsilonCor) bits of it; a longer one's other bits belong here.
+   */
   readonly leakedBits: number;
   /** How far from uniform and unknown to an adversary the key may be. */
   readonly epsilonSec: number;

@@ -71,14 +71,14 @@ describe("a block", () => {
     expect(found.secretBits).toBeGreaterThan(1e6);
   });
 
-  test("gives what is left of the single photons: s1 (1 - h(phi)) - leak - log2(2/eps_cor) - 4 log2(17/(eps 2^1/4))", () => {
+  test("gives what is left of the single photons: s1 (1 - h(phi)) - leak - log2(2/eps_cor) - 4 log2(21/(eps 2^1/4))", () => {
     const options = block();
     const { bounds, secretBits } = estimate(options);
     const left =
       bounds.keySingles * (1 - binaryEntropy(bounds.phaseErrorRate)) -
       options.leakedBits -
       Math.log2(2 / 1e-15) -
-      4 * Math.log2(17 / (1e-10 * 2 ** 0.25));
+      4 * Math.log2(21 / (1e-10 * 2 ** 0.25));
     expect(secretBits).toBe(Math.floor(left));
   });
 
@@ -141,7 +141,7 @@ describe("a length fixed beforehand", () => {
   test("follows from what is asked for alone", () => {
     const left =
       acceptance.keySingles * (1 - binaryEntropy(acceptance.phaseErrorRate)) - acceptance.leakedBits;
-    const overhead = Math.log2(2 / 1e-15) + 4 * Math.log2(17 / (1e-10 * 2 ** 0.25));
+    const overhead = Math.log2(2 / 1e-15) + 4 * Math.log2(21 / (1e-10 * 2 ** 0.25));
     expect(estimate({ ...options, acceptance }).secretBits).toBe(Math.floor(left - overhead));
   });
 

@@ -217,6 +217,21 @@ describe("the adversary in the fibre", () => {
     expect(qber(counts)[0]).toBeCloseTo(0.5, 1);
   });
 
+  test.each<Adversary>([
+    { photonNumberSplitting: { blockedSingles: 1, blockedMultiples: 0.5 } },
+    { photonNumberSplitting: { blockedSingles: 0.3 }, interceptShare: 0.2 },
+    { photonNumberSplitting: { blockedSingles: 0.5, losslessLine: false }, addedLossDb: 2 },
+  ])("%j changes every count as it is to be expected", (adversary) => {
+    const of = attacked(adversary);
+    const counts = tally(channel(of).send(pulses));
+    const expected = expectedCounts(of, pulses);
+    for (const basis of ["key", "check"] as const) {
+      for (const kind of ["detections", "errors"] as const) {
+        counts[basis][kind].forEach((count, at) => expectCount(count, expected[basis][kind][at]!, 1.1));
+      }
+    }
+  });
+
   test("comes and goes while the link runs", () => {
     const sending = channel();
     const rate = () => qber(tally(sending.send(20_000_000)))[0]!;
