@@ -5,7 +5,8 @@ import { photonProbability, type Source, type Triple } from "./source.ts";
 /**
  * Which finite-key security proof the bounds and the length come from.
  * - `wiesemann-2026`: Wiesemann, Krause, Tupkary, Lütkenhaus, Rusca, Walenta, arXiv 2405.16578v3, which repairs what
- *   earlier proofs left open. Tail bounds by Hoeffding, phase errors by Serfling.
+ *   earlier proofs left open. Tail bounds by Hoeffding, phase errors by Serfling, vacuum not counted, as in the
+ *   authors' own program, which is for one decoy; for two the photons are bounded as Lim bounds them.
  * - `lim-2014`: Lim, Curty, Walenta, Xu, Zbinden, PRA 89, 022307, for comparison.
  */
 export type ProofName = "wiesemann-2026" | "lim-2014";
