@@ -98,6 +98,15 @@ describe("the classical channel", () => {
     expect(() => alice.seal(5, new Uint8Array(2 ** 24))).toThrow(RangeError);
   });
 
+  test("a message of the peer's own that goes back to an earlier block is refused", () => {
+    const { channel: bob } = party("bob", "hmac");
+    bob.open(party("alice", "hmac").channel.seal(5, text("a")));
+    // HMAC's tags do not depend on what was sent before, so another Alice can count up to the second message.
+    const { channel: again } = party("alice", "hmac");
+    again.seal(0, text("a"));
+    expect(linkCodeOf(() => bob.open(again.seal(4, text("b"))))).toBe("ERR_LINK_SEQUENCE");
+  });
+
   test("when no tag can be paid the message is not sent; with new key it goes on where it stood", () => {
     const make = (name: "alice" | "bob") =>
       party(name, "wegman-carter", 1, new Ledger(name, bootstrapKey(1, 32)));

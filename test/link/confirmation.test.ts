@@ -1,3 +1,4 @@
+import { ghash } from "@noble/ciphers/_polyval.js";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Bits } from "../../src/link/bits.ts";
@@ -72,6 +73,14 @@ describe("confirmation of the corrected key", () => {
     }
     expect(meetings).toBeGreaterThan(180);
     expect(meetings).toBeLessThan(320);
+  });
+
+  test("it is the polynomial at the first half of the seed, times the second half, cut", () => {
+    const key = keyOf(1001);
+    const both = seed();
+    const whole = ghash(ghash(key.toBytes(), both.subarray(0, 16)), both.subarray(16));
+    expect(keyFingerprint(key, both, 128).toBytes()).toEqual(whole);
+    expect(keyFingerprint(key, both, 13).toBytes()).toEqual(Uint8Array.of(whole[0]!, whole[1]! & 0xf8));
   });
 
   test("another seed gives another hash, and a seed of another length is refused", () => {
