@@ -6,12 +6,12 @@ import {
   type CascadeSettings,
   demandKey,
   Leak,
-  MAX_QUESTIONS,
   RATE_UNIT,
   SEED_BYTES,
 } from "./cascade.ts";
 import { CASCADE_VARIANTS, type CascadePlan, type CascadeVariant, cascadePlan } from "./cascade-plan.ts";
 import { unexpected } from "./message.ts";
+import { cutsOfAll, type Halves, levelsFor, type OddPass, oddStarts, sizeOf } from "./odd-pass.ts";
 import { Partition } from "./partition.ts";
 import { shuffle } from "./shuffle.ts";
 
@@ -24,34 +24,20 @@ export interface AskerSettings extends CascadeSettings {
   /** Default: `opt8`. */
   readonly variant?: CascadeVariant | undefined;
   /**
-   * What a round trip costs in bits of authentication key. The more, the earlier the next pass begins: fewer round
-   * trips for more parities. Default 0: as few parities as can be.
+   * What a round trip costs in bits of authentication key. The more, the earlier the next pass begins and the further
+   * intervals are cut at once: fewer round trips for more parities. Default 0: as few parities as can be.
    */
   readonly roundTripBits?: number | undefined;
 }
 
 /** Odd intervals, per error and bit of a round trip's cost, at which the next pass begins: found by trying. */
 const FEW_ODD = 8e-5;
-
-/** A pass with, for each interval, whether Bob's parity differs from Alice's: set at the start of an odd one. */
-interface OddPass {
-  readonly partition: Partition;
-  readonly odd: Bits;
-  oddCount: number;
-  /** Blocks whose parity Alice tells when the pass begins. */
-  readonly toldBlocks: number;
-}
+const MAX_ROUND_TRIP_BITS = 2 ** 16;
 
 /** What one message asks: the blocks of a pass that begins, then halves of odd intervals. */
 interface Question {
   readonly begins: OddPass | undefined;
   readonly halves: readonly Halves[];
-}
-
-/** Odd intervals of one pass, by where they start. */
-interface Halves {
-  readonly pass: OddPass;
-  readonly starts: readonly number[];
 }
 
 /** Bob's part of Cascade. A message that breaks a rule, or parities that contradict each other, are a LinkError. */
@@ -76,6 +62,10 @@ export class CascadeAsker {
     if (!(settings.errorRate >= 0 && settings.errorRate <= 0.5)) {
       throw new RangeError(`an error rate of ${settings.errorRate}`);
     }
+    const { roundTripBits = 0 } = settings;
+    if (!(roundTripBits >= 0 && roundTripBits <= MAX_ROUND_TRIP_BITS)) {
+      throw new RangeError(`a round trip worth ${roundTripBits} bits`);
+    }
     this.#key = key;
     this.#settings = settings;
     this.#variant = settings.variant ?? "opt8";
@@ -83,7 +73,7 @@ export class CascadeAsker {
     this.#plan = cascadePlan(this.#variant, key.length, rate);
     this.#leak = new Leak(settings.maxLeakBits ?? key.length);
     this.#corrected = new Bits(key.length);
-    this.#fewOdd = FEW_ODD * key.length * rate * (settings.roundTripBits ?? 0);
+    this.#fewOdd = FEW_ODD * key.length * rate * roundTripBits;
   }
 
   get done(): boolean {
@@ -210,18 +200,16 @@ export class CascadeAsker {
   }
 
   #next(): Uint8Array {
-    const halves = this.#oddHalves();
-    const odd = sizeOf(halves);
+    const oddPasses = this.#passes.filter(({ oddCount }) => oddCount > 0);
+    const odd = oddPasses.reduce((sum, { oddCount }) => sum + oddCount, 0);
     const begins = this.#passes.length < this.#plan.passes && odd <= this.#fewOdd;
-    if (odd > 0 || begins) return this.#ask(begins ? this.#begin() : undefined, halves);
+    if (odd > 0 || begins) {
+      const levels = levelsFor(odd, this.#settings.roundTripBits ?? 0);
+      return this.#ask(begins ? this.#begin() : undefined, cutsOfAll(oddPasses, levels));
+    }
     this.#standing = "done";
     this.wipe();
     return CascadeMessages.write("done", { corrected: this.#correctedBits });
-  }
-
-  #oddHalves(): Halves[] {
-    const odd = this.#passes.filter(({ oddCount }) => oddCount > 0);
-    return odd.map((pass) => ({ pass, starts: oddStarts(pass) }));
   }
 
   #begin(): OddPass {
@@ -244,15 +232,4 @@ export class CascadeAsker {
   }
 }
 
-const sizeOf = (halves: readonly Halves[]): number =>
-  halves.reduce((sum, { starts }) => sum + starts.length, 0);
-
 const countOf = ({ begins, halves }: Question): number => (begins?.toldBlocks ?? 0) + sizeOf(halves);
-
-function oddStarts({ odd }: OddPass): number[] {
-  const starts: number[] = [];
-  for (let at = odd.nextSet(0); at < odd.length && starts.length < MAX_QUESTIONS; at = odd.nextSet(at + 1)) {
-    starts.push(at);
-  }
-  return starts;
-}

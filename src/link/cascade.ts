@@ -33,7 +33,8 @@ export const CascadeMessages = messages("cascade", {
   },
   /**
    * If a pass begins: the parity of each of its blocks, but for the last one after the first pass, since it follows.
-   * Then, pass by pass, the parity of the first half of each interval that starts there.
+   * Then, pass by pass, the parity of the first half of each interval that starts there, which is
+   * then cut in half; so an interval and its halves may follow each other.
    */
   ask: {
     code: 2,

@@ -64,7 +64,7 @@ export class Partition {
     const end = this.endOf(start);
     if (end - start < 2)
       throw new LinkError("ERR_LINK_MALFORMED", `cascade: one bit at ${start} has no half`);
-    const middle = start + ((end - start) >> 1);
+    const middle = middleOf(start, end);
     this.#starts.flip(middle);
     return middle;
   }
@@ -73,6 +73,9 @@ export class Partition {
     this.bits.wipe();
   }
 }
+
+/** Where the second half of an interval starts. */
+export const middleOf = (start: number, end: number): number => start + ((end - start) >> 1);
 
 function shuffled(key: Bits, shuffle: Shuffle): Bits {
   const out = new Bits(key.length);

@@ -63,6 +63,18 @@ describe("Bob's key becomes Alice's", () => {
     },
   );
 
+  test("and so it does where round trips are dear, for any length", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 600, max: 5000 }), fc.integer({ min: 1 }), (length, from) => {
+        const { alice, bob, errors } = noisyPair(length, 0.03, from);
+        const dear = { errorRate: 0.03, roundTripBits: 256, maxLeakBits: 4 * length };
+        expect(reconcile(alice, bob, dear).correctedBits).toBe(errors);
+        expect(bob.xor(alice).weight()).toBe(0);
+      }),
+      fuzz(40),
+    );
+  });
+
   test("keys of a few bits, keys without an error and keys that differ in every second bit", () => {
     for (const [length, errorRate] of [
       [2, 0.5],
@@ -168,9 +180,9 @@ describe("Alice answers nobody who breaks a rule, and never again after that", (
       [opened, ask(0, true), ask(1, false, [{ pass: 0, starts: [1024] }])],
     ],
     [
-      "the same interval twice",
+      "a single bit cut in half in one message",
       "ERR_LINK_MALFORMED",
-      [opened, ask(0, true), ask(1, false, [{ pass: 0, starts: [0, 0] }])],
+      [opened, ask(0, true), ask(1, false, [{ pass: 0, starts: [0, 0, 0, 0, 0, 0] }])],
     ],
     [
       "the same pass twice",
@@ -213,6 +225,19 @@ describe("Alice answers nobody who breaks a rule, and never again after that", (
     expect(linkCodeOf(() => alice.receive(sent.at(-1)!))).toBe(code);
     expect(linkCodeOf(() => alice.receive(opened))).toBe("ERR_LINK_CLOSED");
     expect(linkCodeOf(() => alice.correctedBits)).toBe("ERR_LINK_CLOSED");
+  });
+
+  test("an interval and its halves may be cut in one message, each parity told once", () => {
+    const { alice: key } = noisyPair(length, 0, 3);
+    const alice = teller();
+    for (const message of [opened, ask(0, true)]) alice.receive(message);
+    const [answer] = alice.receive(ask(1, false, [{ pass: 0, starts: [32, 32, 48] }]));
+    const wanted = [key.parity(32, 48), key.parity(32, 40), key.parity(48, 56)];
+    expect(CascadeMessages.read(answer!)).toEqual({
+      kind: "parities",
+      body: { parities: Uint8Array.of(wanted.reduce((sum: number, bit, at) => sum | (bit << (7 - at)), 0)) },
+    });
+    expect(alice.leakedBits).toBe(32 + 3);
   });
 
   test("more parities than the bound, however they are asked, are never told", () => {
@@ -309,6 +334,9 @@ describe("Bob is led nowhere by a lying Alice", () => {
     const key = new Bits(10);
     expect(() => new CascadeAsker(key, { hash, seed: seed.subarray(1), errorRate: 0 })).toThrow(RangeError);
     expect(() => new CascadeAsker(key, { hash, seed, errorRate: 0.6 })).toThrow(RangeError);
+    for (const roundTripBits of [-1, 2 ** 16 + 1, Number.NaN]) {
+      expect(() => new CascadeAsker(key, { hash, seed, errorRate: 0, roundTripBits })).toThrow(RangeError);
+    }
     expect(() => new CascadeAsker(new Bits(1), { hash, seed, errorRate: 0 })).toThrow(RangeError);
   });
 });
