@@ -109,15 +109,16 @@ function keyed(
     wipe(inUse[direction]?.bytes);
     delete inUse[direction];
   };
+  // Decided by the order of the key alone, not by when it was put in or drawn: both sides come to the same.
   const current = (direction: Direction): KeyInUse => {
-    const old = inUse[direction];
-    const isOutlived = old?.origin === "bootstrap" && ledger.nextOrigin(direction) === "link";
-    if (old !== undefined && old.uses < maxUses && !isOutlived) return old;
-    const { key, origin } = ledger.take(direction, keyBytes);
-    drop(direction);
-    const fresh = { bytes: key, origin, prepared: prepare({ direction, key }), uses: 0 };
-    inUse[direction] = fresh;
-    return fresh;
+    for (;;) {
+      const held = inUse[direction];
+      const isOutlived = held?.origin === "bootstrap" && ledger.nextOrigin(direction) === "link";
+      if (held !== undefined && held.uses < maxUses && !isOutlived) return held;
+      const { key, origin } = ledger.take(direction, keyBytes);
+      drop(direction);
+      inUse[direction] = { bytes: key, origin, prepared: prepare({ direction, key }), uses: 0 };
+    }
   };
   const next = (direction: Direction, data: Uint8Array): Uint8Array => {
     if (!isOpen) throw new LinkError("ERR_LINK_CLOSED", "the authentication keys were wiped");

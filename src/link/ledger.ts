@@ -42,7 +42,7 @@ export class Ledger {
 
   /**
    * Puts in key that the link has made, wiping it: the first half pays for messages from Alice to Bob, the second for
-   * those from Bob to Alice. Throws a RangeError for an odd number of bytes.
+   * those from Bob to Alice. Both parties do it with no message under way between them. Throws a RangeError for an odd number of bytes.
    */
   deposit(key: Uint8Array): void {
     if (key.length % 2 !== 0) throw new RangeError(`${key.length} bytes cannot be halved`);
@@ -76,7 +76,7 @@ export class Ledger {
 
   /**
    * Throws away what is left of the bootstrap key, once the link has made key of its own. Both parties do it at the same
-   * point of their exchange. Throws a LinkError (ERR_LINK_KEY_EXHAUSTED) where nothing else is left to go on with.
+   * point of their exchange, with no message under way. Throws a LinkError (ERR_LINK_KEY_EXHAUSTED) where nothing else is left to go on with.
    */
   retireBootstrap(): void {
     for (const stream of Object.values(this.#streams)) stream.demandLinkKey();

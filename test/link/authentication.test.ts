@@ -65,6 +65,42 @@ describe("Wegman and Carter", () => {
     expect(theirs.check(data, ours.tag(data))).toBe(true);
   });
 
+  test("the sides agree even where the bootstrap's last bits were a hash key that had no pad", () => {
+    const { alice, bob } = ledgers(48);
+    const [ours, theirs] = [wegmanCarter(alice, 1), wegmanCarter(bob, 1)];
+    expect(theirs.check(data, ours.tag(data))).toBe(true);
+    expect(linkCodeOf(() => ours.tag(data))).toBe("ERR_LINK_KEY_EXHAUSTED");
+    for (const ledger of [alice, bob])
+      ledger.deposit(new Uint8Array(Array.from({ length: 128 }, (_, at) => at)));
+    for (let round = 0; round < 2; round++) expect(theirs.check(data, ours.tag(data))).toBe(true);
+  });
+
+  test("whatever is put in when, and however often the key runs out, the sides agree", () => {
+    const steps = fc.array(
+      fc.oneof(fc.nat(40), fc.constant("ours" as const), fc.constant("theirs" as const)),
+    );
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 3 }), fc.nat(70), steps, (uses, byteCount, sequence) => {
+        const { alice, bob } = ledgers(byteCount);
+        const [ours, theirs] = [wegmanCarter(alice, uses), wegmanCarter(bob, uses)];
+        let next = 0;
+        for (const step of sequence) {
+          if (typeof step === "number") {
+            const key = Uint8Array.from({ length: 2 * step }, () => next++ % 251);
+            for (const ledger of [alice, bob]) ledger.deposit(key.slice());
+            continue;
+          }
+          const [from, to] = step === "ours" ? [ours, theirs] : [theirs, ours];
+          linkCodeOf(() => {
+            const tag = from.tag(data);
+            expect(to.check(data, tag)).toBe(true);
+          });
+        }
+      }),
+      fuzz(300),
+    );
+  });
+
   test("a hash key must be used once at least", () => {
     for (const uses of [0, 0.5, Number.NaN])
       expect(() => wegmanCarter(ledgers().alice, uses)).toThrow(RangeError);
