@@ -8,7 +8,8 @@
  * - PSK without exchange: whoever recorded the nonces derives the bootstrap's keys, and can forge until both parties
  *   pay tags with link-made key alone (`Ledger.nextOrigin` is "link" both ways; `retireBootstrap` gets there at once,
  *   and is the only way there for HMAC and GMAC, which spend little).
- * - In each case, key that the link made was told to nobody, so nothing made before or after can be read.
+ * - In each case, key that the link made while nobody could forge was told to nobody and stays secret for ever. Key made
+ *   while somebody could, because a PSK without exchange was public too early, may be a middleman's.
  * - `signature` as the method goes on using the private key: it must stay secret as long as the link runs.
  */
 import { keyExchangeGroup, type PendingExchange } from "../crypto/groups.ts";
