@@ -25,7 +25,8 @@ export interface AskerSettings extends CascadeSettings {
   readonly variant?: CascadeVariant | undefined;
   /**
    * What a round trip costs in bits of authentication key. The more, the earlier the next pass begins and the further
-   * intervals are cut at once: fewer round trips for more parities. Default 0: as few parities as can be.
+   * intervals are cut at once: fewer round trips for more parities. Default 0: as few parities as can be, whatever
+   * the round trips.
    */
   readonly roundTripBits?: number | undefined;
 }
@@ -204,8 +205,9 @@ export class CascadeAsker {
     const odd = oddPasses.reduce((sum, { oddCount }) => sum + oddCount, 0);
     const begins = this.#passes.length < this.#plan.passes && odd <= this.#fewOdd;
     if (odd > 0 || begins) {
-      const levels = levelsFor(odd, this.#settings.roundTripBits ?? 0);
-      return this.#ask(begins ? this.#begin() : undefined, cutsOfAll(oddPasses, levels));
+      const { roundTripBits = 0 } = this.#settings;
+      const cuts = cutsOfAll(oddPasses, levelsFor(odd, roundTripBits), roundTripBits === 0);
+      return this.#ask(begins ? this.#begin() : undefined, cuts);
     }
     this.#standing = "done";
     this.wipe();

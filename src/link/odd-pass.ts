@@ -19,6 +19,7 @@ export interface Halves {
 
 /** Cuts of one interval in one message. */
 const MAX_LEVELS = 6;
+const MUCH_LONGER = 512;
 
 export const sizeOf = (halves: readonly Halves[]): number =>
   halves.reduce((sum, { starts }) => sum + starts.length, 0);
@@ -58,13 +59,26 @@ export function cutsOf(pass: OddPass, levels: number): readonly number[] {
   return cuts;
 }
 
-/** The cuts of several passes, as many as one message takes. */
-export function cutsOfAll(passes: readonly OddPass[], levels: number): readonly Halves[] {
+/**
+ * The cuts of several passes, as many as one message takes. `patient` leaves intervals for later that are far longer
+ * than the shortest: their error may be found in a shorter one, for fewer parities.
+ */
+export function cutsOfAll(passes: readonly OddPass[], levels: number, patient: boolean): readonly Halves[] {
+  const longest = patient ? MUCH_LONGER * shortestOf(passes) : Number.POSITIVE_INFINITY;
   let room = MAX_QUESTIONS;
   const cuts = passes.map((pass) => {
-    const starts = cutsOf(pass, levels).slice(0, room);
+    const isShort = (start: number) => pass.partition.endOf(start) - start <= longest;
+    const starts = (patient ? oddStarts(pass).filter(isShort) : cutsOf(pass, levels)).slice(0, room);
     room -= starts.length;
     return { pass, starts };
   });
   return cuts.filter(({ starts }) => starts.length > 0);
+}
+
+function shortestOf(passes: readonly OddPass[]): number {
+  let shortest = Number.POSITIVE_INFINITY;
+  for (const pass of passes) {
+    for (const start of oddStarts(pass)) shortest = Math.min(shortest, pass.partition.endOf(start) - start);
+  }
+  return shortest;
 }

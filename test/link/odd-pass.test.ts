@@ -33,11 +33,17 @@ describe("the odd intervals of a pass", () => {
   test("are asked of as far as one message goes, passes in order and none that is empty", () => {
     const many = Array.from({ length: MAX_QUESTIONS - 1 }, (_, at) => 2 * at);
     const [full, next, last] = [passOf(2 * MAX_QUESTIONS, 2, many), passOf(8, 2, [0, 4]), passOf(8, 2, [2])];
-    const cuts = cutsOfAll([full, next, last], 1);
+    const cuts = cutsOfAll([full, next, last], 1, false);
     expect(cuts.map(({ pass, starts }) => [pass === next, starts.length])).toEqual([
       [false, MAX_QUESTIONS - 1],
       [true, 1],
     ]);
+  });
+
+  test("with patience only those are asked of that are not much longer than the shortest", () => {
+    const passes = [passOf(2048, 2, [4, 8]), passOf(2048, 1024, [0]), passOf(2050, 1025, [1025])];
+    expect(cutsOfAll(passes, 1, true).map(({ starts }) => starts)).toEqual([[4, 8], [0]]);
+    expect(cutsOfAll(passes, 1, false).map(({ starts }) => starts)).toEqual([[4, 8], [0], [1025]]);
   });
 
   test.each([
