@@ -58,6 +58,13 @@ const CODES: Readonly<Record<string, string>> = {
     "is the KME running at --kme? `qkd-tls kme` starts a pair; --policy prefer-hybrid goes on without",
   ERR_QKD_UNTRUSTED:
     "name the CA of the KME's certificate: --kme-ca FILE; this is never a reason to go on without QKD",
+  ERR_STORE_CORRUPT:
+    "a damaged store could give a key twice: start with an empty directory, at both ends of the link",
+  ERR_STORE_KEY: "each store opens with the key that it was made with: compare --store-key-file",
+  ERR_STORE_LOCKED: "one process at a time: is another KME running on this directory?",
+  ERR_STORE_MISMATCH: "use another directory for another link",
+  ERR_STORE_UNWRITABLE: "is --store a directory of yours, on a disk with room?",
+  ERR_STORE_VERSION: "use the version of qkd-tls that made this store, or an empty directory",
   ERR_TRANSFER_BUSY: "another connection is sending this file; --retry N waits for it",
   ERR_TRANSFER_CHANGED: "send it again once nobody writes to it",
   ERR_TRANSFER_CUT: "run the same command again: it goes on where it stopped; --retry N does so by itself",

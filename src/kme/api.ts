@@ -1,7 +1,7 @@
 /** What a KME answers, without the network: ETSI GS QKD 014 V1.1.1, clause by clause. */
 
 import { fromUtf8, wipe } from "../protocol/bytes.ts";
-import { UsageError } from "../protocol/errors.ts";
+import { StoreError, UsageError } from "../protocol/errors.ts";
 import { SIMULATED } from "../qkd/container.ts";
 import { ownSae, parseKeyId } from "../qkd/names.ts";
 import { onlyKnown, whole } from "../protocol/options.ts";
@@ -101,9 +101,11 @@ class Api implements KmeApi {
       if (!this.#saes.has(request.caller)) throw new Refusal(401, "the SAE is not served by this KME");
       if (what === "status") return this.#status(request.caller, sae);
       if (what === "enc_keys") return await this.#encKeys(request.caller, sae, keyRequest(request, query));
-      return this.#decKeys(request.caller, sae, keyIds(request, query, this.#limits.maxKeysPerRequest));
+      return await this.#decKeys(request.caller, sae, keyIds(request, query, this.#limits.maxKeysPerRequest));
     } catch (error) {
       if (error instanceof Refusal) return error.answer;
+      if (error instanceof StoreError)
+        return { status: 503, body: { message: "the key store is unavailable" } };
       throw error;
     }
   }
@@ -159,9 +161,9 @@ class Api implements KmeApi {
   }
 
   /** ETSI GS QKD 014 §5.4. */
-  #decKeys(slave: string, master: string, ids: readonly string[]): KmeAnswer {
+  async #decKeys(slave: string, master: string, ids: readonly string[]): Promise<KmeAnswer> {
     const store = this.#routes.get(master)?.store;
-    const found = store?.deliver(slave, master, ids) ?? "unknown";
+    const found = (await store?.deliver(slave, master, ids)) ?? "unknown";
     if (found === "unauthorized") throw new Refusal(401, "the SAE was not named as slave for these keys");
     if (found === "unknown" || store === undefined) {
       throw new Refusal(400, "one or more keys specified are not found on KME");

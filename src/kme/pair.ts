@@ -1,10 +1,12 @@
 /** Two KMEs and the link between them, in one process. */
 
+import { join } from "node:path";
 import { onlyKnown } from "../protocol/options.ts";
 import type { KmeLimits } from "./api.ts";
-import { type GeneratorOptions, sharedGenerator } from "./feed.ts";
+import type { DiskOptions } from "./disk.ts";
+import { type Generator, type GeneratorOptions, type KeyFeed, sharedGenerator } from "./feed.ts";
 import { type Kme, type Listen, type ServerLimits, startKme } from "./server.ts";
-import { type KeyStore, keyStore, type StoreOptions } from "./store.ts";
+import { type KeyStore, keyStore, openKeyStore, type StoreOptions } from "./store.ts";
 
 export interface LinkOptions extends GeneratorOptions, Omit<StoreOptions, "feed"> {}
 
@@ -19,31 +21,40 @@ export interface LinkedStores {
 export function linkedStores(options: LinkOptions = {}): LinkedStores {
   const { generator, store } = split(options);
   const link = sharedGenerator(generator);
-  const a = keyStore({ ...store, feed: link.a });
-  const b = keyStore({ ...store, feed: link.b });
-  announce(a, b);
-  announce(b, a);
-  return { a, b, fill: (count) => link.fill(count) };
+  return linked(keyStore({ ...store, feed: link.a }), keyStore({ ...store, feed: link.b }), link);
+}
+
+/** The same in two directories, `a` and `b` in the one given. Throws UsageError likewise, and StoreError. */
+export async function openLinkedStores(options: LinkOptions, disk: DiskOptions): Promise<LinkedStores> {
+  const { generator, store } = split(options);
+  const link = sharedGenerator(generator);
+  const a = await openKeyStore({ ...store, feed: link.a, disk: within(disk, "a") });
+  try {
+    return linked(a, await openKeyStore({ ...store, feed: link.b, disk: within(disk, "b") }), link);
+  } catch (error) {
+    await a.close();
+    throw error;
+  }
+}
+
+export interface LoopStore {
+  readonly store: KeyStore;
+  fill(count: number): void;
 }
 
 /** The store of a KME that serves both SAEs itself: a link that leads back. Throws UsageError likewise. */
-export function loopStore(options: LinkOptions = {}): { store: KeyStore; fill(count: number): void } {
+export function loopStore(options: LinkOptions = {}): LoopStore {
   const { generator, store } = split(options);
   const link = sharedGenerator(generator);
-  let start = (): void => undefined;
-  const both = keyStore({
-    ...store,
-    feed: {
-      ...link.a,
-      start(sink) {
-        link.a.start(sink);
-        start = () => link.b.start(sink);
-      },
-    },
-  });
-  start();
-  announce(both, both);
-  return { store: both, fill: (count) => link.fill(count) };
+  return looped(keyStore({ ...store, feed: loop(link) }), link);
+}
+
+/** The same in the directory `loop` in the one given. Throws UsageError likewise, and StoreError. */
+export async function openLoopStore(options: LinkOptions, disk: DiskOptions): Promise<LoopStore> {
+  const { generator, store } = split(options);
+  const link = sharedGenerator(generator);
+  const feed = loop(link);
+  return looped(await openKeyStore({ ...store, feed, disk: within(disk, "loop") }), link);
 }
 
 export interface Member {
@@ -60,6 +71,8 @@ export interface PairOptions {
   readonly a: Member;
   readonly b: Member;
   readonly link?: LinkOptions;
+  /** Where their keys outlast the process; without it they lie in memory. */
+  readonly disk?: DiskOptions;
   readonly limits?: KmeLimits;
   readonly server?: ServerLimits;
 }
@@ -72,14 +85,13 @@ export interface KmePair {
   close(): Promise<void>;
 }
 
-/** Starts two linked KMEs. Throws UsageError when one cannot start; then neither runs. */
+/** Starts two linked KMEs. Throws UsageError or StoreError when one cannot start; then neither runs. */
 export async function startPair(options: PairOptions): Promise<KmePair> {
-  onlyKnown(options, ["ca", "a", "b", "link", "limits", "server"], "startPair");
-  const { ca, limits, server } = options;
-  const stores = linkedStores(options.link);
-  const closeStores = (): void => {
-    stores.a.close();
-    stores.b.close();
+  onlyKnown(options, ["ca", "a", "b", "link", "disk", "limits", "server"], "startPair");
+  const { ca, limits, server, link, disk } = options;
+  const stores = disk === undefined ? linkedStores(link) : await openLinkedStores(link ?? {}, disk);
+  const closeStores = async (): Promise<void> => {
+    await Promise.all([stores.a.close(), stores.b.close()]);
   };
   const start = (own: Member, other: Member, store: KeyStore): Promise<Kme> =>
     startKme({
@@ -101,22 +113,55 @@ export async function startPair(options: PairOptions): Promise<KmePair> {
       stores,
       async close() {
         await Promise.all([a.value.close(), b.value.close()]);
-        closeStores();
+        await closeStores();
       },
     };
   }
   for (const one of started) if (one.status === "fulfilled") await one.value.close();
-  closeStores();
+  await closeStores();
   throw a.status === "rejected" ? a.reason : b.status === "rejected" ? b.reason : new Error("unreachable");
 }
 
-function announce(from: KeyStore, to: KeyStore): void {
+function linked(a: KeyStore, b: KeyStore, link: Generator): LinkedStores {
+  connect(a, b);
+  connect(b, a);
+  return { a, b, fill: (count) => link.fill(count) };
+}
+
+function looped(store: KeyStore, link: Generator): LoopStore {
+  connect(store, store);
+  return { store, fill: (count) => link.fill(count) };
+}
+
+/** One feed that hands what arrives at both ends to one sink. */
+function loop({ a, b }: Generator): KeyFeed {
+  return {
+    ...a,
+    start(sink) {
+      a.start(sink);
+      b.start(sink);
+    },
+    stop() {
+      a.stop();
+      b.stop();
+    },
+  };
+}
+
+function connect(from: KeyStore, to: KeyStore): void {
   from.connect({
     async announce(issue) {
-      if (!to.accept(issue)) throw new Error("the other end lacks a block of this issue");
+      if (!(await to.accept(issue))) throw new Error("the other end lacks a block of this issue");
     },
+    withdraw: (keys) => to.withdraw(keys),
+    agree: (blocks) => to.agree(blocks),
   });
 }
+
+const within = (disk: DiskOptions, name: string): DiskOptions => ({
+  ...disk,
+  directory: join(disk.directory, name),
+});
 
 function split(options: LinkOptions): { generator: GeneratorOptions; store: Omit<StoreOptions, "feed"> } {
   const ofGenerator = ["keysPerSecond", "initialKeys", "blockBytes", "tickMs"];

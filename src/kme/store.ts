@@ -3,7 +3,11 @@
 import { randomUUID } from "node:crypto";
 import { wipe } from "../protocol/bytes.ts";
 import { LONGEST_MS, onlyKnown, whole } from "../protocol/options.ts";
+import { type DiskOptions, diskBackend } from "./disk.ts";
 import type { Block, BlockSink, Direction, KeyFeed } from "./feed.ts";
+import { memoryBackend } from "./memory.ts";
+import type { Backend, HeldRow, Tally, Transaction } from "./records.ts";
+import { discard, forget, join } from "./spend.ts";
 
 /** A key with its key_ID, handed to an SAE. Whoever holds it wipes it. */
 export interface IssuedKey {
@@ -11,17 +15,28 @@ export interface IssuedKey {
   readonly key: Uint8Array;
 }
 
+/** How to build a key: from these blocks, one after the other. No secret. */
+export interface Recipe {
+  readonly id: string;
+  readonly blocks: readonly string[];
+}
+
 /** What one KME tells the other before a key leaves it: how to build the same keys, and for whom. No secret. */
 export interface Issue {
   readonly master: string;
   readonly slaves: readonly string[];
   readonly bytes: number;
-  readonly keys: readonly { readonly id: string; readonly blocks: readonly string[] }[];
+  readonly keys: readonly Recipe[];
 }
 
-/** The way to the KME at the other end. It fails when that KME did not take the issue. */
+/** The way to the KME at the other end. What fails there or is not heard of in time is rejected. */
 export interface KmeLink {
+  /** Fulfilled once the other end holds the keys, durably. Otherwise nobody knows. */
   announce(issue: Issue): Promise<void>;
+  /** Has the other end give up keys whose announcement is in doubt, and their blocks. */
+  withdraw(keys: readonly Recipe[]): Promise<void>;
+  /** Names all blocks that we may issue from. Fulfilled with those of them that the other end lacks. */
+  agree(blocks: readonly string[]): Promise<readonly string[]>;
 }
 
 export interface IssueRequest {
@@ -31,219 +46,407 @@ export interface IssueRequest {
   readonly bytes: number;
 }
 
+/**
+ * One end of a link's keys. Every promise of it may reject with StoreError; then nothing was given out.
+ * On a disk whatever a promise was fulfilled with outlasts a crash: keys were marked before they are handed out.
+ */
 export interface KeyStore {
   readonly simulated: boolean;
   readonly blockBytes: number;
   /** Blocks that we may issue from, and the most that fit. */
   readonly stored: number;
   readonly maxStored: number;
+  /** What became of the blocks that were ever put here. */
+  readonly counters: Tally;
   /** Where issues are announced; until then none is made. */
   connect(link: KmeLink): void;
   /** Takes keys out of stock for a master SAE, once the other end holds them for the slaves. */
   issue(request: IssueRequest): Promise<readonly IssuedKey[] | "insufficient" | "unlinked">;
   /** Sets keys aside that the other end issues. False when this end lacks a block: then nobody gets the keys. */
-  accept(issue: Issue): boolean;
+  accept(issue: Issue): Promise<boolean>;
+  /** Gives up keys that the other end is in doubt about, and their blocks. */
+  withdraw(keys: readonly Recipe[]): Promise<void>;
+  /** Gives up blocks that the other end does not name, and answers with those of its blocks that are not here. */
+  agree(blocks: readonly string[]): Promise<readonly string[]>;
   /** Gives a slave SAE the keys it was named for, all or none, each once. */
   deliver(
     slave: string,
     master: string,
     ids: readonly string[],
-  ): readonly IssuedKey[] | "unknown" | "unauthorized";
+  ): Promise<readonly IssuedKey[] | "unknown" | "unauthorized">;
   /** Wipes the stock, as a link that lost its key would. */
-  drain(): void;
-  close(): void;
+  drain(): Promise<void>;
+  close(): Promise<void>;
 }
 
 export interface StoreOptions {
   readonly feed: KeyFeed;
   /** Blocks held each way; default 1000. */
   readonly maxStored?: number;
+  /** How long a block may wait in stock before it is wiped; default 86400000 (a day). */
+  readonly maxAgeMs?: number;
   /** Keys that wait for a slave SAE; beyond it the oldest is wiped. Default 10000. */
   readonly maxHeld?: number;
   /** How long a key waits for its slave SAEs; default 3600000 (an hour). The standard names no limit. */
   readonly holdMs?: number;
-  /** Milliseconds that never go back; for tests. */
+  /** Milliseconds that never go back, and go on across restarts; for tests. */
   readonly now?: () => number;
 }
 
 /** A store in memory, filled by `feed` from now on. Throws UsageError for options out of range. */
 export function keyStore(options: StoreOptions): KeyStore {
-  return new Store(options);
+  return new Store(options, memoryBackend());
 }
 
-interface Held {
-  readonly key: Uint8Array;
-  readonly master: string;
-  readonly named: ReadonlySet<string>;
-  readonly waiting: Set<string>;
-  readonly until: number;
+/**
+ * A store in a directory, with what it held when it was last open. Throws UsageError like `keyStore`, and
+ * StoreError when the directory cannot be used: its code says why.
+ */
+export async function openKeyStore(
+  options: StoreOptions & { readonly disk: DiskOptions },
+): Promise<KeyStore> {
+  const { disk, ...rest } = options;
+  checked(rest);
+  const { blockBytes, simulated } = rest.feed;
+  return new Store(rest, await diskBackend(disk, { blockBytes, simulated }));
 }
+
+/** The end that issues drops a block first; the other end keeps it a little, for an issue that is on its way. */
+const GRACE_MS = 60_000;
+/** The two ends are not given a block at the same moment: before this the lack of one means nothing. */
+const SETTLING_MS = 10_000;
+const SWEEP_MS = 1000;
 
 class Store implements KeyStore, BlockSink {
   readonly simulated: boolean;
   readonly blockBytes: number;
   readonly maxStored: number;
+  readonly #backend: Backend;
   readonly #feed: KeyFeed;
+  readonly #maxAgeMs: number;
   readonly #maxHeld: number;
   readonly #holdMs: number;
   readonly #now: () => number;
-  readonly #outgoing = new Map<string, Uint8Array>();
-  readonly #incoming = new Map<string, Uint8Array>();
-  /** In the order in which they expire. */
-  readonly #held = new Map<string, Held>();
+  readonly #sweeping: NodeJS.Timeout;
+  /** Put by the link and not in a table yet. */
+  #arriving: { readonly direction: Direction; readonly block: Block }[] = [];
+  #landing: Record<Direction, number> = { outgoing: 0, incoming: 0 };
+  /** Keys that are being announced right now. */
+  readonly #announcing = new Set<string>();
   #link: KmeLink | undefined;
+  /** How often there was a reason to compare notes with the other end, and up to which of them that was done. */
+  #doubts = 1;
+  #settled = 0;
+  #settling: Promise<boolean> | undefined;
 
-  constructor(options: StoreOptions) {
-    onlyKnown(options, ["feed", "maxStored", "maxHeld", "holdMs", "now"], "keyStore");
+  constructor(options: StoreOptions, backend: Backend) {
+    const { maxStored, maxAgeMs, maxHeld, holdMs } = checked(options);
+    this.#backend = backend;
     this.#feed = options.feed;
     this.simulated = options.feed.simulated;
     this.blockBytes = options.feed.blockBytes;
-    this.maxStored = whole(options, "maxStored", 1000, 0, 10_000_000);
-    this.#maxHeld = whole(options, "maxHeld", 10_000, 1);
-    this.#holdMs = whole(options, "holdMs", 3_600_000, 1, LONGEST_MS);
-    this.#now = options.now ?? (() => performance.now());
+    this.maxStored = maxStored;
+    this.#maxAgeMs = maxAgeMs;
+    this.#maxHeld = maxHeld;
+    this.#holdMs = holdMs;
+    this.#now = options.now ?? (() => performance.timeOrigin + performance.now());
+    this.#sweeping = setInterval(() => this.#sweep(), SWEEP_MS).unref();
     this.#feed.start(this);
   }
 
   get stored(): number {
-    return this.#outgoing.size;
+    return this.#backend.size("outgoing") + this.#landing.outgoing;
+  }
+
+  get counters(): Tally {
+    return this.#backend.tally;
   }
 
   connect(link: KmeLink): void {
     this.#link = link;
+    this.#doubts++;
   }
 
   room(direction: Direction): number {
-    return this.maxStored - (direction === "outgoing" ? this.#outgoing : this.#incoming).size;
+    return this.maxStored - this.#backend.size(direction) - this.#landing[direction];
   }
 
-  put(direction: Direction, { id, key }: Block): void {
-    (direction === "outgoing" ? this.#outgoing : this.#incoming).set(id, key);
+  put(direction: Direction, block: Block): void {
+    this.#landing[direction]++;
+    this.#arriving.push({ direction, block });
+    // What a link makes at once is put at once.
+    if (this.#arriving.length === 1) queueMicrotask(() => void this.#land());
   }
 
   async issue(request: IssueRequest): Promise<readonly IssuedKey[] | "insufficient" | "unlinked"> {
     const link = this.#link;
     if (link === undefined) return "unlinked";
-    const perKey = Math.ceil(request.bytes / this.blockBytes);
-    if (this.#outgoing.size < perKey * request.number) return "insufficient";
     const { master, slaves, number, bytes } = request;
-    const keys: IssuedKey[] = [];
-    const recipes: Issue["keys"][number][] = [];
-    for (let made = 0; made < number; made++) {
-      const id = randomUUID();
-      const blocks = [...first(this.#outgoing.keys(), perKey)];
-      const key = build(this.#outgoing, blocks, bytes);
-      if (key === undefined) throw new RangeError("the stock was counted wrong");
-      keys.push({ id, key });
-      recipes.push({ id, blocks });
-    }
+    if (this.stored < number * this.#perKey(bytes)) return "insufficient";
+    // While the other end is away no key is spent on it.
+    if (!(await this.#settle(link))) return "unlinked";
+    const taken = await this.#take(number, bytes);
+    if (taken === undefined) return "insufficient";
+    const { keys, recipes } = taken;
     try {
-      await link.announce({ master, slaves, bytes, keys: recipes });
-      return keys;
-    } catch {
-      // The other end may or may not have spent the blocks, so nobody may use them again.
+      const issue = { master, slaves, bytes, keys: recipes };
+      if (await succeeds(() => link.announce(issue))) {
+        await this.#release(recipes);
+        return keys;
+      }
+      // The other end may or may not hold them: `#settle` sees to it that nobody does.
+      this.#doubts++;
       wipe(...keys.map(({ key }) => key));
       return "unlinked";
+    } catch (error) {
+      wipe(...keys.map(({ key }) => key));
+      throw error;
+    } finally {
+      for (const { id } of recipes) this.#announcing.delete(id);
     }
   }
 
-  accept({ master, slaves, bytes, keys }: Issue): boolean {
-    const built = keys.map(({ id, blocks }) => ({ id, key: build(this.#incoming, blocks, bytes) }));
-    if (built.some(({ id, key }) => key === undefined || this.#held.has(id))) {
-      wipe(...built.map(({ key }) => key));
-      return false;
-    }
-    this.#expire();
-    const until = this.#now() + this.#holdMs;
-    for (const { id, key } of built) {
-      if (key === undefined) continue;
-      this.#held.set(id, { key, master, named: new Set(slaves), waiting: new Set(slaves), until });
-    }
-    for (const id of first(this.#held.keys(), this.#held.size - this.#maxHeld)) this.#forget(id);
-    return true;
+  accept({ master, slaves, bytes, keys }: Issue): Promise<boolean> {
+    return this.#work(async (records) => {
+      await this.#expire(records);
+      const built: IssuedKey[] = [];
+      let isWhole = true;
+      let spent = 0;
+      for (const { id, blocks } of keys) {
+        const { key, found } = await join(records, "incoming", blocks, bytes);
+        spent += found;
+        if (key !== undefined) built.push({ id, key });
+        if (key === undefined || (await records.has("held", id))) isWhole = false;
+      }
+      if (!isWhole || new Set(built.map(({ id }) => id)).size !== keys.length) {
+        wipe(...built.map(({ key }) => key));
+        records.count("lost", spent);
+        return false;
+      }
+      const at = this.#now();
+      for (const [n, { id, key }] of built.entries()) {
+        const blocks = keys[n]?.blocks.length ?? 0;
+        records.put("held", id, { key, at, master, slaves, waiting: slaves, blocks });
+      }
+      records.count("waiting", spent);
+      const tooMany = (await records.size("held")) - this.#maxHeld;
+      for (const id of await records.oldest("held", tooMany)) await forget(records, id, "wasted");
+      return true;
+    });
+  }
+
+  withdraw(keys: readonly Recipe[]): Promise<void> {
+    return this.#work(async (records) => {
+      for (const { id, blocks } of keys) {
+        await forget(records, id, "lost");
+        // An announcement that is still on its way finds no blocks.
+        await discard(records, "incoming", blocks, "lost");
+      }
+    });
+  }
+
+  agree(blocks: readonly string[]): Promise<readonly string[]> {
+    const theirs = new Set(blocks);
+    return this.#work(async (records) => {
+      const settled = await records.oldest("incoming", Infinity, this.#now() - SETTLING_MS);
+      const orphans = settled.filter((id) => !theirs.has(id));
+      await discard(records, "incoming", orphans, "lost");
+      const lacking: string[] = [];
+      for (const id of blocks) if (!(await records.has("incoming", id))) lacking.push(id);
+      return lacking;
+    });
   }
 
   deliver(
     slave: string,
     master: string,
     ids: readonly string[],
-  ): readonly IssuedKey[] | "unknown" | "unauthorized" {
-    this.#expire();
-    const found: { readonly id: string; readonly held: Held }[] = [];
-    for (const id of new Set(ids)) {
-      const held = this.#held.get(id);
-      if (held === undefined || held.master !== master) return "unknown";
-      if (!held.named.has(slave)) return "unauthorized";
-      if (!held.waiting.has(slave)) return "unknown";
-      found.push({ id, held });
-    }
-    if (found.length !== ids.length) return "unknown";
-    return found.map(({ id, held }) => {
-      const key = new Uint8Array(held.key);
-      held.waiting.delete(slave);
-      if (held.waiting.size === 0) this.#forget(id);
-      return { id, key };
+  ): Promise<readonly IssuedKey[] | "unknown" | "unauthorized"> {
+    return this.#work(async (records) => {
+      await this.#expire(records);
+      if (new Set(ids).size !== ids.length) return "unknown";
+      const found: { readonly id: string; readonly row: HeldRow }[] = [];
+      const refuse = <T>(why: T): T => {
+        wipe(...found.map(({ row }) => row.key));
+        return why;
+      };
+      for (const id of ids) {
+        const row = await records.get("held", id);
+        if (row === undefined) return refuse("unknown" as const);
+        found.push({ id, row });
+        if (row.master !== master) return refuse("unknown" as const);
+        if (!row.slaves.includes(slave)) return refuse("unauthorized" as const);
+        if (!row.waiting.includes(slave)) return refuse("unknown" as const);
+      }
+      return found.map(({ id, row }) => {
+        records.count("waiting", -row.blocks);
+        records.count("delivered", row.blocks);
+        const waiting = row.waiting.filter((each) => each !== slave);
+        if (waiting.length === 0) records.remove("held", id);
+        else records.put("held", id, { ...row, key: new Uint8Array(row.key), waiting, blocks: 0 });
+        return { id, key: row.key };
+      });
     });
   }
 
-  drain(): void {
-    for (const blocks of [this.#outgoing, this.#incoming]) {
-      wipe(...blocks.values());
-      blocks.clear();
-    }
+  drain(): Promise<void> {
+    return this.#work(async (records) => {
+      for (const direction of ["outgoing", "incoming"] as const) {
+        await discard(records, direction, await records.oldest(direction, Infinity), "lost");
+      }
+    });
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#feed.stop();
+    clearInterval(this.#sweeping);
     this.#link = undefined;
-    this.drain();
-    for (const id of this.#held.keys()) this.#forget(id);
+    await this.#land();
+    await this.#backend.close();
   }
 
-  #expire(): void {
+  #perKey(bytes: number): number {
+    return Math.ceil(bytes / this.blockBytes);
+  }
+
+  /** What arrived before is there for this piece of work. */
+  #work<T>(work: (records: Transaction) => Promise<T>): Promise<T> {
+    void this.#land();
+    return this.#backend.transact(work);
+  }
+
+  async #land(): Promise<void> {
+    const arrived = this.#arriving;
+    this.#arriving = [];
+    if (arrived.length === 0) return;
+    const landing = [...arrived];
+    try {
+      await this.#backend.transact(async (records) => {
+        const at = this.#now();
+        for (const { direction, block } of landing.splice(0)) {
+          records.put(direction, block.id, { key: block.key, at });
+          this.#landing[direction]--;
+        }
+        records.count("made", arrived.length);
+      });
+    } catch {
+      // A store that cannot be written says so to whoever asks it for keys; the link need not know.
+      for (const { block } of arrived) wipe(block.key);
+      for (const { direction } of landing) this.#landing[direction]--;
+    }
+  }
+
+  /** Builds keys from the oldest blocks and writes down that they are about to be announced. */
+  #take(
+    number: number,
+    bytes: number,
+  ): Promise<{ readonly keys: IssuedKey[]; readonly recipes: Recipe[] } | undefined> {
+    return this.#work(async (records) => {
+      await this.#expire(records);
+      const perKey = this.#perKey(bytes);
+      const oldest = await records.oldest("outgoing", perKey * number);
+      if (oldest.length < perKey * number) return undefined;
+      const keys: IssuedKey[] = [];
+      const recipes: Recipe[] = [];
+      for (let made = 0; made < number; made++) {
+        const id = randomUUID();
+        const blocks = oldest.slice(made * perKey, (made + 1) * perKey);
+        const { key } = await join(records, "outgoing", blocks, bytes);
+        if (key === undefined) throw new RangeError("the stock was counted wrong");
+        keys.push({ id, key });
+        recipes.push({ id, blocks });
+        records.put("doubt", id, { key: new Uint8Array(), at: this.#now(), blocks });
+        this.#announcing.add(id);
+      }
+      records.count("doubtful", oldest.length);
+      return { keys, recipes };
+    });
+  }
+
+  /** Writes down that the keys leave, before they do. */
+  #release(recipes: readonly Recipe[]): Promise<void> {
+    return this.#work(async (records) => {
+      for (const { id, blocks } of recipes) {
+        records.remove("doubt", id);
+        records.count("doubtful", -blocks.length);
+        records.count("delivered", blocks.length);
+      }
+    });
+  }
+
+  /**
+   * Compares notes with the other end after a start or a failure: what is in doubt is spent at both ends, and what
+   * one end lacks goes at the other. False when that end cannot be reached.
+   */
+  #settle(link: KmeLink): Promise<boolean> {
+    if (this.#settled === this.#doubts) return Promise.resolve(true);
+    this.#settling ??= this.#compare(link).finally(() => {
+      this.#settling = undefined;
+    });
+    return this.#settling;
+  }
+
+  async #compare(link: KmeLink): Promise<boolean> {
+    const upTo = this.#doubts;
+    const { doubtful, blocks } = await this.#work(async (records) => {
+      const doubtful: Recipe[] = [];
+      const blocks = [...(await records.oldest("outgoing", Infinity))];
+      for (const id of await records.oldest("doubt", Infinity)) {
+        const row = await records.get("doubt", id);
+        if (row === undefined) continue;
+        if (this.#announcing.has(id)) blocks.push(...row.blocks);
+        else doubtful.push({ id, blocks: row.blocks });
+      }
+      return { doubtful, blocks };
+    });
+    let lacking: ReadonlySet<string> = new Set();
+    const reached = await succeeds(async () => {
+      if (doubtful.length > 0) await link.withdraw(doubtful);
+      lacking = new Set(await link.agree(blocks));
+    });
+    if (!reached) return false;
+    await this.#work(async (records) => {
+      for (const { id, blocks } of doubtful) {
+        records.remove("doubt", id);
+        records.count("doubtful", -blocks.length);
+        records.count("lost", blocks.length);
+      }
+      const settled = await records.oldest("outgoing", Infinity, this.#now() - SETTLING_MS);
+      const lost = settled.filter((id) => lacking.has(id));
+      await discard(records, "outgoing", lost, "lost");
+    });
+    this.#settled = upTo;
+    return true;
+  }
+
+  /** Wipes what is too old even when nobody asks. */
+  #sweep(): void {
+    void this.#work((records) => this.#expire(records)).catch(() => undefined);
+  }
+
+  async #expire(records: Transaction): Promise<void> {
     const now = this.#now();
-    for (const [id, { until }] of this.#held) {
-      if (until > now) return;
-      this.#forget(id);
+    const old = now - this.#maxAgeMs;
+    await discard(records, "outgoing", await records.oldest("outgoing", Infinity, old), "expired");
+    await discard(records, "incoming", await records.oldest("incoming", Infinity, old - GRACE_MS), "expired");
+    for (const id of await records.oldest("held", Infinity, now - this.#holdMs)) {
+      await forget(records, id, "expired");
     }
-  }
-
-  #forget(id: string): void {
-    wipe(this.#held.get(id)?.key);
-    this.#held.delete(id);
   }
 }
 
-/** Takes the blocks out of stock and joins them to a key; what is left over of them is wiped. */
-function build(
-  stock: Map<string, Uint8Array>,
-  ids: readonly string[],
-  bytes: number,
-): Uint8Array | undefined {
-  const key = new Uint8Array(bytes);
-  let at = 0;
-  let whole = true;
-  for (const id of ids) {
-    const block = stock.get(id);
-    stock.delete(id);
-    if (block === undefined) {
-      whole = false;
-      continue;
-    }
-    const part = block.subarray(0, bytes - at);
-    key.set(part, at);
-    at += part.length;
-    wipe(block);
-  }
-  if (whole && at === bytes) return key;
-  wipe(key);
-  return undefined;
-}
+const succeeds = (work: () => Promise<void>): Promise<boolean> =>
+  work().then(
+    () => true,
+    () => false,
+  );
 
-function* first(names: Iterable<string>, count: number): Generator<string> {
-  let taken = 0;
-  for (const name of names) {
-    if (taken++ >= count) return;
-    yield name;
-  }
+function checked(options: StoreOptions) {
+  onlyKnown(options, ["feed", "maxStored", "maxAgeMs", "maxHeld", "holdMs", "now"], "keyStore");
+  return {
+    maxStored: whole(options, "maxStored", 1000, 0, 10_000_000),
+    maxAgeMs: whole(options, "maxAgeMs", 86_400_000, 1),
+    maxHeld: whole(options, "maxHeld", 10_000, 1),
+    holdMs: whole(options, "holdMs", 3_600_000, 1, LONGEST_MS),
+  };
 }

@@ -3,7 +3,7 @@ import type { AlertName } from "./alert.ts";
 /**
  * Whose fault it is, by class: the peer broke a rule (ProtocolError), the peer told us so (PeerAlert),
  * we do not trust it (TrustError), the caller misused us (UsageError), a key source failed (KeySourceError),
- * a QKD link stopped a block or itself (LinkError).
+ * a QKD link stopped a block or itself (LinkError), a KME's store of keys cannot be used (StoreError).
  * `code` is stable and meant for programs; the message is for people and may change.
  */
 export abstract class QkdTlsError<Code extends string = string> extends Error {
@@ -183,6 +183,24 @@ export class LinkError extends QkdTlsError<LinkErrorCode> {
     this.figures = options.figures ?? {};
   }
 }
+
+export type StoreErrorCode =
+  /** The key given is not the one that this store was made with. */
+  | "ERR_STORE_KEY"
+  /** What is there is no store, or was damaged or rolled back: some key might be given twice. */
+  | "ERR_STORE_CORRUPT"
+  /** Written by another version of this software. */
+  | "ERR_STORE_VERSION"
+  /** Another process, or another part of this one, has it open. */
+  | "ERR_STORE_LOCKED"
+  /** The directory cannot be made, read or written, or the disk is full. */
+  | "ERR_STORE_UNWRITABLE"
+  /** It holds the keys of another kind of link: another size of block, or simulated instead of real. */
+  | "ERR_STORE_MISMATCH"
+  | "ERR_STORE_CLOSED";
+
+/** A KME's store of keys cannot be used. It gives out nothing from then on. */
+export class StoreError extends QkdTlsError<StoreErrorCode> {}
 
 /** The alert that an error sends. One place: anything that names none is our own fault. */
 export function alertFor(error: unknown): AlertName {

@@ -58,8 +58,11 @@ export function readEntries(path: string): PskFile {
   }
 }
 
-/** Looked at through the open file, so that nobody can exchange it in between. */
-function readSafely(path: string): Buffer {
+/**
+ * The bytes of a file of secrets, looked at through the open file, so that nobody can exchange it in between.
+ * Throws UsageError: ERR_FILE_UNSAFE when others may read it, ERR_FILE_INVALID when it is no file that we can read.
+ */
+export function readSafely(path: string): Buffer {
   let file: number;
   try {
     file = openSync(path, "r");
@@ -167,7 +170,8 @@ function refuseRepeats(entries: readonly FileEntry[], path: string): void {
   }
 }
 
-function fromBase64(text: string): Uint8Array | undefined {
+/** Bytes of a canonical base64 string, or undefined when it is not one. */
+export function fromBase64(text: string): Uint8Array | undefined {
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text)) return undefined;
   const bytes = Buffer.from(text, "base64");
   const canonical = bytes.toString("base64") === text;

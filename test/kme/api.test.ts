@@ -6,9 +6,8 @@ let stores: LinkedStores;
 let a: KmeApi;
 let b: KmeApi;
 
-function setUp(limits: KmeLimits = {}): void {
-  stores?.a.close();
-  stores?.b.close();
+async function setUp(limits: KmeLimits = {}): Promise<void> {
+  await close();
   stores = linkedStores({ initialKeys: 20, keysPerSecond: 0, maxStored: 40 });
   const [atA, atB] = [
     ["sae-a", "sae-a2"],
@@ -17,11 +16,9 @@ function setUp(limits: KmeLimits = {}): void {
   a = kmeApi({ id: "kme-a", saes: atA, links: [{ kme: "kme-b", saes: atB, store: stores.a }], limits });
   b = kmeApi({ id: "kme-b", saes: atB, links: [{ kme: "kme-a", saes: atA, store: stores.b }], limits });
 }
+const close = async (): Promise<unknown> => Promise.all([stores?.a.close(), stores?.b.close()]);
 beforeEach(() => setUp());
-afterEach(() => {
-  stores.a.close();
-  stores.b.close();
-});
+afterEach(close);
 
 type Answer = { status: number; body: any; allow?: string };
 
@@ -61,7 +58,7 @@ describe("status, ETSI GS QKD 014 §6.1", () => {
   });
 
   test("counts in keys of the default size", async () => {
-    setUp({ keyBits: 512 });
+    await setUp({ keyBits: 512 });
     expect((await ask(a, "sae-a", "sae-b/status")).body).toMatchObject({
       key_size: 512,
       stored_key_count: 10,
@@ -154,13 +151,13 @@ describe("enc_keys and dec_keys, ETSI GS QKD 014 §6.2 to §6.4", () => {
       refused(503, "insufficient keys are available"),
     );
     expect(stores.a.stored).toBe(20);
-    stores.a.drain();
+    await stores.a.drain();
     expect((await ask(a, "sae-a", "sae-b/enc_keys")).status).toBe(503);
     expect((await ask(a, "sae-a", "sae-b/status")).body.stored_key_count).toBe(0);
   });
 
   test("an other end that lost its blocks is 503, and its key is given to nobody", async () => {
-    stores.b.drain();
+    await stores.b.drain();
     expect(await ask(a, "sae-a", "sae-b/enc_keys")).toEqual(
       refused(503, "the KME at the other end cannot be reached"),
     );

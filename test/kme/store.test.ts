@@ -1,10 +1,17 @@
 import { describe, expect, test, vi } from "vitest";
 import { type Block, type BlockSink, type KeyFeed, sharedGenerator } from "../../src/kme/feed.ts";
 import { linkedStores, loopStore } from "../../src/kme/pair.ts";
-import { type Issue, keyStore } from "../../src/kme/store.ts";
+import { type Issue, keyStore, type KmeLink } from "../../src/kme/store.ts";
 import { clock, isWiped } from "../support/scripted-source.ts";
 
 const request = { master: "sae-a", slaves: ["sae-b"], number: 1, bytes: 32 };
+
+/** The other end as long as nothing goes wrong. */
+const reached: KmeLink = {
+  announce: async () => undefined,
+  withdraw: async () => undefined,
+  agree: async () => [],
+};
 
 /** A store whose blocks and other end are the test's. */
 function setUp(options: object = {}) {
@@ -30,7 +37,7 @@ describe("a key", () => {
   test("is made of whole blocks; what is left over is wiped", async () => {
     const { store, put, blocks, room } = setUp();
     const announced: Issue[] = [];
-    store.connect({ announce: async (issue) => void announced.push(issue) });
+    store.connect({ ...reached, announce: async (issue) => void announced.push(issue) });
     for (const [n, id] of ["one", "two", "three"].entries()) put("outgoing", id, n + 1);
     expect([store.stored, room()]).toEqual([3, 1]);
     const issued = await store.issue({ ...request, bytes: 24 });
@@ -53,13 +60,13 @@ describe("a key", () => {
     put("outgoing", "one", 1);
     expect(await store.issue({ ...request, bytes: 16 })).toBe("unlinked");
     expect(store.stored).toBe(1);
-    store.connect({ announce: () => Promise.reject(new Error("down")) });
+    store.connect({ ...reached, announce: () => Promise.reject(new Error("down")) });
     expect(await store.issue({ ...request, bytes: 16 })).toBe("unlinked");
     // It may have been told in spite of that: the block is gone.
     expect(store.stored).toBe(0);
   });
 
-  test("is accepted only whole", () => {
+  test("is accepted only whole", async () => {
     const { store, put, blocks } = setUp();
     put("incoming", "one", 1);
     const issue = {
@@ -68,40 +75,45 @@ describe("a key", () => {
       bytes: 32,
       keys: [{ id: "k", blocks: ["one", "two"] }],
     };
-    expect(store.accept(issue)).toBe(false);
+    expect(await store.accept(issue)).toBe(false);
     expect(isWiped(blocks[0]!.key)).toBe(true);
-    expect(store.deliver("sae-b", "sae-a", ["k"])).toBe("unknown");
+    expect(await store.deliver("sae-b", "sae-a", ["k"])).toBe("unknown");
   });
 
-  test("waits for its slaves so long, and no longer", () => {
+  test("waits for its slaves so long, and no longer", async () => {
     const { store, put, time } = setUp({ holdMs: 1000 });
     for (const id of ["one", "two"]) put("incoming", id, 1);
     const issue = (id: string, block: string) =>
       store.accept({ master: "sae-a", slaves: ["sae-b"], bytes: 16, keys: [{ id, blocks: [block] }] });
-    issue("k1", "one");
+    await issue("k1", "one");
     time.add(999);
-    issue("k2", "two");
+    await issue("k2", "two");
     time.add(1);
-    expect(store.deliver("sae-b", "sae-a", ["k1"])).toBe("unknown");
-    expect(store.deliver("sae-b", "sae-a", ["k2"])).toMatchObject([{ id: "k2" }]);
+    expect(await store.deliver("sae-b", "sae-a", ["k1"])).toBe("unknown");
+    expect(await store.deliver("sae-b", "sae-a", ["k2"])).toMatchObject([{ id: "k2" }]);
   });
 
-  test("that waits is pushed out by later ones when there are too many", () => {
+  test("that waits is pushed out by later ones when there are too many", async () => {
     const { store, put } = setUp({ maxHeld: 2 });
     for (const id of ["k1", "k2", "k3"]) {
       put("incoming", `block of ${id}`, 1);
-      store.accept({ master: "m", slaves: ["s"], bytes: 16, keys: [{ id, blocks: [`block of ${id}`] }] });
+      await store.accept({
+        master: "m",
+        slaves: ["s"],
+        bytes: 16,
+        keys: [{ id, blocks: [`block of ${id}`] }],
+      });
     }
-    expect(store.deliver("s", "m", ["k1"])).toBe("unknown");
-    expect(store.deliver("s", "m", ["k2", "k3"])).toHaveLength(2);
+    expect(await store.deliver("s", "m", ["k1"])).toBe("unknown");
+    expect(await store.deliver("s", "m", ["k2", "k3"])).toHaveLength(2);
   });
 });
 
-test("a closed store holds nothing and is fed no more", () => {
+test("a closed store holds nothing and is fed no more", async () => {
   const { store, put, blocks, room } = setUp();
   put("outgoing", "one", 1);
   put("incoming", "two", 2);
-  store.close();
+  await store.close();
   expect(blocks.every(({ key }) => isWiped(key))).toBe(true);
   expect([store.stored, room()]).toEqual([0, undefined]);
 });
@@ -115,8 +127,7 @@ describe("the generator", () => {
       expect([stores.a.stored, stores.b.stored]).toEqual([10, 10]);
       await vi.advanceTimersByTimeAsync(10_000);
       expect([stores.a.stored, stores.b.stored]).toEqual([25, 25]);
-      stores.a.close();
-      stores.b.close();
+      await Promise.all([stores.a.close(), stores.b.close()]);
       expect(vi.getTimerCount()).toBe(0);
     } finally {
       vi.useRealTimers();
@@ -159,8 +170,8 @@ test("a loop serves master and slave from one store", async () => {
   expect(store.stored).toBe(5);
   const issued = await store.issue(request);
   if (typeof issued === "string") throw new Error(issued);
-  expect(store.deliver("sae-b", "sae-a", [issued[0]!.id])).toEqual(issued);
-  store.close();
+  expect(await store.deliver("sae-b", "sae-a", [issued[0]!.id])).toEqual(issued);
+  await store.close();
 });
 
 test("options are refused by name", () => {

@@ -62,8 +62,7 @@ afterEach(() => {
 
 afterAll(async () => {
   await kme.close();
-  stores.a.close();
-  stores.b.close();
+  await Promise.all([stores.a.close(), stores.b.close()]);
 });
 
 describe("between two real KMEs", () => {

@@ -1,8 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { loopStore, startPair } from "../../kme/pair.ts";
+import type { DiskOptions } from "../../kme/disk.ts";
+import { loopStore, openLoopStore, startPair } from "../../kme/pair.ts";
 import { type Kme, type Listen, startKme } from "../../kme/server.ts";
+import { STORE_KEY_VARIABLE, storeKey } from "../../kme/store-key.ts";
+import { wipe } from "../../protocol/bytes.ts";
 import { UsageError } from "../../protocol/errors.ts";
 
 interface KmeFlags {
@@ -21,6 +24,8 @@ interface KmeFlags {
   readonly saeB: string[];
   readonly rate: number;
   readonly stock: number;
+  readonly store?: string;
+  readonly storeKeyFile?: string;
   readonly json?: boolean;
 }
 
@@ -49,8 +54,18 @@ export function registerKme(program: Command): void {
     .option("--sae-b <id...>", "SAEs that B serves", ["sae-b"])
     .option("--rate <keys/s>", "256-bit keys that the link makes each second, each way", amount, 100)
     .option("--stock <n>", "keys held at most, and from the start, each way; 0 is an empty KME", amount, 1000)
+    .option("--store <dir>", "keep keys here, encrypted, also across restarts; otherwise in memory")
+    .option(
+      "--store-key-file <file>",
+      `32 bytes in hex or base64 that encrypt --store (mode 0600); or set ${STORE_KEY_VARIABLE}`,
+    )
     .option("--json", "one JSON object a line, for programs")
-    .addHelpText("after", "\nExample:\n  qkd-tls pki --out certs && qkd-tls kme --pki certs")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  qkd-tls pki --out certs && qkd-tls kme --pki certs\n" +
+        "  (umask 077; openssl rand -hex 32 > store.key)\n" +
+        "  qkd-tls kme --pki certs --store keys --store-key-file store.key",
+    )
     .action((flags: KmeFlags) => run(flags));
 }
 
@@ -67,12 +82,15 @@ interface Running {
 }
 
 async function startBoth(flags: KmeFlags): Promise<Running> {
+  const disk = diskOf(flags);
   const pair = await startPair({
     ca: pem(flags, "ca", "ca.crt"),
     a: { id: flags.idA, listen: flags.listenA, saes: flags.saeA, ...identity(flags, "A") },
     b: { id: flags.idB, listen: flags.listenB, saes: flags.saeB, ...identity(flags, "B") },
     link: { keysPerSecond: flags.rate, maxStored: flags.stock, initialKeys: flags.stock },
+    ...(disk && { disk }),
   });
+  wipe(disk?.key);
   const kmes = [
     { kme: pair.a, saes: flags.saeA },
     { kme: pair.b, saes: flags.saeB },
@@ -82,24 +100,32 @@ async function startBoth(flags: KmeFlags): Promise<Running> {
 
 async function startSingle(flags: KmeFlags): Promise<Running> {
   const saes = [...new Set([...flags.saeA, ...flags.saeB])];
-  const { store } = loopStore({
-    keysPerSecond: flags.rate,
-    maxStored: flags.stock,
-    initialKeys: flags.stock,
-  });
-  const kme = await startKme({
-    id: flags.idA,
-    saes,
-    links: [{ kme: flags.idA, saes, store }],
-    listen: flags.listenA,
-    ca: pem(flags, "ca", "ca.crt"),
-    ...identity(flags, "A"),
-  });
+  const disk = diskOf(flags);
+  const link = { keysPerSecond: flags.rate, maxStored: flags.stock, initialKeys: flags.stock };
+  const { store } = disk === undefined ? loopStore(link) : await openLoopStore(link, disk);
+  wipe(disk?.key);
+  let kme: Kme;
+  try {
+    const links = [{ kme: flags.idA, saes, store }];
+    const ca = pem(flags, "ca", "ca.crt");
+    kme = await startKme({ id: flags.idA, saes, links, listen: flags.listenA, ca, ...identity(flags, "A") });
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
   const close = async (): Promise<void> => {
     await kme.close();
-    store.close();
+    await store.close();
   };
   return { kmes: [{ kme, saes }], close };
+}
+
+/** Where the keys lie when they shall outlast the process. */
+function diskOf({ store: directory, storeKeyFile: file }: KmeFlags): DiskOptions | undefined {
+  if (directory !== undefined) return { directory, key: storeKey(file === undefined ? {} : { file }) };
+  if (file === undefined) return undefined;
+  const option = "--store";
+  throw new UsageError("ERR_OPTION_MISSING", "--store-key-file needs --store, the directory", { option });
 }
 
 function line({ kme, saes }: Running["kmes"][number], json: boolean): string {
