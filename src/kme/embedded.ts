@@ -66,7 +66,7 @@ class Embedded implements Backend {
     for (const table of TABLES) this.#index[table].clear();
   }
 
-  async #apply({ changes, tally, changed }: Work): Promise<void> {
+  async #apply({ changes, tally, changed, callbacks }: Work): Promise<void> {
     if (!changed) return;
     for (const table of TABLES) {
       for (const [id, row] of changes[table]) {
@@ -75,6 +75,7 @@ class Embedded implements Backend {
       }
     }
     this.#tally = tally;
+    for (const callback of callbacks) callback();
     await this.#shelf.write(changes, tally);
   }
 }
@@ -87,6 +88,7 @@ class Work implements Transaction {
     held: new Map(),
     doubt: new Map(),
   };
+  readonly callbacks: (() => void)[] = [];
   changed = false;
   readonly #shelf: Shelf;
   readonly #index: Index;
@@ -155,5 +157,9 @@ class Work implements Transaction {
     if (by === 0) return;
     this.#tally = { ...this.#tally, [what]: this.#tally[what] + by };
     this.changed = true;
+  }
+
+  afterwards(callback: () => void): void {
+    this.callbacks.push(callback);
   }
 }

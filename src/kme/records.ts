@@ -74,6 +74,8 @@ export interface Transaction {
   /** Its key is wiped. */
   remove(table: Table, id: string): void;
   count(what: keyof Tally, by: number): void;
+  /** Called at the moment when everybody else sees the changes; not when the work fails. */
+  afterwards(callback: () => void): void;
 }
 
 /** Where records lie. */

@@ -129,7 +129,7 @@ class Store implements KeyStore, BlockSink {
   readonly #now: () => number;
   readonly #sweeping: NodeJS.Timeout;
   /** Put by the link and not in a table yet. */
-  #arriving: { readonly direction: Direction; readonly block: Block }[] = [];
+  #arriving: { readonly direction: Direction; readonly block: Block; readonly at: number }[] = [];
   #landing: Record<Direction, number> = { outgoing: 0, incoming: 0 };
   /** Keys that are being announced right now. */
   readonly #announcing = new Set<string>();
@@ -173,7 +173,7 @@ class Store implements KeyStore, BlockSink {
 
   put(direction: Direction, block: Block): void {
     this.#landing[direction]++;
-    this.#arriving.push({ direction, block });
+    this.#arriving.push({ direction, block, at: this.#now() });
     // What a link makes at once is put at once.
     if (this.#arriving.length === 1) queueMicrotask(() => void this.#land());
   }
@@ -319,20 +319,23 @@ class Store implements KeyStore, BlockSink {
     const arrived = this.#arriving;
     this.#arriving = [];
     if (arrived.length === 0) return;
-    const landing = [...arrived];
+    let isFlying = true;
+    const landed = (): void => {
+      if (isFlying) for (const { direction } of arrived) this.#landing[direction]--;
+      isFlying = false;
+    };
     try {
       await this.#backend.transact(async (records) => {
-        const at = this.#now();
-        for (const { direction, block } of landing.splice(0)) {
+        for (const { direction, block, at } of arrived) {
           records.put(direction, block.id, { key: block.key, at });
-          this.#landing[direction]--;
         }
         records.count("made", arrived.length);
+        records.afterwards(landed);
       });
     } catch {
       // A store that cannot be written says so to whoever asks it for keys; the link need not know.
       for (const { block } of arrived) wipe(block.key);
-      for (const { direction } of landing) this.#landing[direction]--;
+      landed();
     }
   }
 

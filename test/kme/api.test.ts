@@ -164,6 +164,16 @@ describe("enc_keys and dec_keys, ETSI GS QKD 014 §6.2 to §6.4", () => {
     expect(stores.a.stored).toBe(19);
   });
 
+  test("a store that cannot be used is 503, whatever is asked of it", async () => {
+    const issued = await ask(a, "sae-a", "sae-b/enc_keys");
+    await Promise.all([stores.a.drain(), stores.b.close()]);
+    stores.fill(1);
+    const unavailable = refused(503, "the key store is unavailable");
+    expect(await ask(b, "sae-b", "sae-a/dec_keys", ids(issued))).toEqual(unavailable);
+    // The other end's store is none that we can hand a key to.
+    expect((await ask(a, "sae-a", "sae-b/enc_keys")).status).toBe(503);
+  });
+
   test("extension_optional is ignored", async () => {
     const body = { extension_optional: [{ vendor_mood: "good" }] };
     expect((await ask(a, "sae-a", "sae-b/enc_keys", body)).status).toBe(200);

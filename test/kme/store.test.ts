@@ -1,7 +1,11 @@
-import { describe, expect, test, vi } from "vitest";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test, vi } from "vitest";
 import { type Block, type BlockSink, type KeyFeed, sharedGenerator } from "../../src/kme/feed.ts";
-import { linkedStores, loopStore } from "../../src/kme/pair.ts";
-import { type Issue, keyStore, type KmeLink } from "../../src/kme/store.ts";
+import { linkedStores, loopStore, openLinkedStores, openLoopStore } from "../../src/kme/pair.ts";
+import { NOTHING } from "../../src/kme/records.ts";
+import { type Issue, keyStore, type KmeLink, openKeyStore } from "../../src/kme/store.ts";
 import { clock, isWiped } from "../support/scripted-source.ts";
 
 const request = { master: "sae-a", slaves: ["sae-b"], number: 1, bytes: 32 };
@@ -13,8 +17,8 @@ const reached: KmeLink = {
   agree: async () => [],
 };
 
-/** A store whose blocks and other end are the test's. */
-function setUp(options: object = {}) {
+/** A link that puts what the test says. */
+function fedOnce() {
   let sink: BlockSink | undefined;
   const feed: KeyFeed = {
     simulated: false,
@@ -22,15 +26,25 @@ function setUp(options: object = {}) {
     start: (to) => (sink = to),
     stop: () => (sink = undefined),
   };
+  const fill = (direction: "outgoing" | "incoming", id: string) =>
+    sink?.put(direction, { id, key: new Uint8Array(16).fill(1) });
+  return { feed, fill, sink: () => sink };
+}
+
+/** A store whose blocks and other end are the test's. */
+function setUp(options: object = {}) {
+  const { feed, sink } = fedOnce();
   const time = clock();
   const store = keyStore({ feed, maxStored: 4, now: time.now, ...options });
   const blocks: Block[] = [];
   const put = (direction: "outgoing" | "incoming", id: string, fill: number) => {
     const block = { id, key: new Uint8Array(16).fill(fill) };
     blocks.push(block);
-    sink?.put(direction, block);
+    sink()?.put(direction, block);
   };
-  return { store, time, put, blocks, room: () => sink?.room("outgoing") };
+  const accept = (id: string, of: string[], slaves = ["s"]) =>
+    store.accept({ master: "m", slaves, bytes: 16 * of.length, keys: [{ id, blocks: of }] });
+  return { store, time, put, blocks, accept, room: () => sink()?.room("outgoing") };
 }
 
 describe("a key", () => {
@@ -116,6 +130,282 @@ test("a closed store holds nothing and is fed no more", async () => {
   await store.close();
   expect(blocks.every(({ key }) => isWiped(key))).toBe(true);
   expect([store.stored, room()]).toEqual([0, undefined]);
+});
+
+describe("counters", () => {
+  test("tell what became of each block, once", async () => {
+    const { store, put, time, accept } = setUp({ holdMs: 1000, maxHeld: 2, maxStored: 99 });
+    for (const n of [1, 2, 3, 4, 5, 6, 7]) put("incoming", `in ${n}`, n);
+    await accept("taken", ["in 1", "in 2"], ["s", "t"]);
+    await store.deliver("s", "m", ["taken"]);
+    expect(store.counters).toEqual({ ...NOTHING, made: 7, delivered: 2 });
+    await store.deliver("t", "m", ["taken"]);
+    expect(store.counters).toEqual({ ...NOTHING, made: 7, delivered: 2 });
+
+    await accept("pushed out", ["in 3"]);
+    await accept("half taken", ["in 4"], ["s", "t"]);
+    await store.deliver("s", "m", ["half taken"]);
+    await accept("waits", ["in 5"]);
+    expect(store.counters).toEqual({ ...NOTHING, made: 7, delivered: 3, wasted: 1, waiting: 1 });
+
+    expect(await accept("not whole", ["in 6", "in 66"])).toBe(false);
+    time.add(1000);
+    expect(await store.deliver("s", "m", ["waits"])).toBe("unknown");
+    expect(await store.deliver("t", "m", ["half taken"])).toBe("unknown");
+    expect(store.counters).toEqual({ ...NOTHING, made: 7, delivered: 3, wasted: 1, lost: 1, expired: 1 });
+    await store.drain();
+    expect(store.counters).toEqual({ ...NOTHING, made: 7, delivered: 3, wasted: 1, lost: 2, expired: 1 });
+  });
+});
+
+describe("stock", () => {
+  test("grows too old at the end that issues, and a little later at the other", async () => {
+    const { store, put, time, accept, blocks } = setUp({ maxAgeMs: 1000 });
+    store.connect(reached);
+    for (const id of ["one", "two"]) put("incoming", id, 1);
+    put("outgoing", "three", 3);
+    expect(await accept("k1", ["one"])).toBe(true);
+    time.add(1000);
+    expect(await store.issue({ ...request, bytes: 16 })).toBe("insufficient");
+    expect(await accept("k2", ["two"])).toBe(true);
+    put("incoming", "four", 4);
+    await accept("k3", ["four"]);
+    expect(store.counters).toMatchObject({ made: 4, expired: 1, waiting: 3 });
+    expect(isWiped(blocks[2]!.key)).toBe(true);
+    put("incoming", "five", 5);
+    time.add(61_000);
+    expect(await accept("k4", ["five"])).toBe(false);
+    expect(store.counters).toMatchObject({ made: 5, expired: 2 });
+  });
+
+  test("is wiped in time though nobody asks for it", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    try {
+      const { store, put, time, blocks } = setUp({ maxAgeMs: 1000 });
+      put("outgoing", "one", 1);
+      await vi.advanceTimersByTimeAsync(2000);
+      expect(isWiped(blocks[0]!.key)).toBe(false);
+      time.add(1000);
+      await vi.advanceTimersByTimeAsync(1000);
+      expect(isWiped(blocks[0]!.key)).toBe(true);
+      await store.close();
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
+describe("the other end", () => {
+  test("that is away costs one key, and none more until both agree again", async () => {
+    const { store, put } = setUp();
+    for (const id of ["one", "two", "three"]) put("outgoing", id, 1);
+    const told: string[] = [];
+    let isThere = true;
+    const tell = async <T>(what: string, answer: T): Promise<T> => {
+      if (!isThere) throw new Error("away");
+      told.push(what);
+      return answer;
+    };
+    store.connect({
+      announce: (issue) => tell(`announce ${issue.keys[0]?.blocks.join()}`, undefined),
+      withdraw: (keys) => tell(`withdraw ${keys.flatMap(({ blocks }) => blocks).join()}`, undefined),
+      agree: (blocks) => tell(`agree ${blocks.join()}`, []),
+    });
+    const issue = () => store.issue({ ...request, bytes: 16 });
+    expect(await issue()).toHaveLength(1);
+    isThere = false;
+    expect(await issue()).toBe("unlinked");
+    expect(await issue()).toBe("unlinked");
+    expect([store.stored, store.counters.doubtful, store.counters.lost]).toEqual([1, 1, 0]);
+    isThere = true;
+    expect(await issue()).toHaveLength(1);
+    expect(told).toEqual([
+      "agree one,two,three",
+      "announce one",
+      "withdraw two",
+      "agree three",
+      "announce three",
+    ]);
+    expect(store.counters).toEqual({ ...NOTHING, made: 3, delivered: 2, lost: 1 });
+  });
+
+  test("is asked once what it holds, not by each of many at once; keys on their way are not withdrawn", async () => {
+    const { store, put } = setUp({ maxStored: 99 });
+    for (let n = 0; n < 20; n++) put("outgoing", `block ${n}`, n);
+    const told: string[] = [];
+    store.connect({
+      announce: async () => void told.push("announce"),
+      withdraw: async () => void told.push("withdraw"),
+      agree: async () => {
+        told.push("agree");
+        return [];
+      },
+    });
+    const all = await Promise.all(Array.from({ length: 20 }, () => store.issue({ ...request, bytes: 16 })));
+    expect(all.every((keys) => typeof keys !== "string")).toBe(true);
+    expect(told).toEqual(["agree", ...Array.from({ length: 20 }, () => "announce")]);
+  });
+
+  test("has what is in doubt withdrawn: the key, or its blocks if it was never told", async () => {
+    const { store, put, accept } = setUp();
+    for (const id of ["one", "two", "three"]) put("incoming", id, 1);
+    await accept("k1", ["one"]);
+    await store.withdraw([
+      { id: "k1", blocks: ["one"] },
+      { id: "k2", blocks: ["two"] },
+    ]);
+    expect(await store.deliver("s", "m", ["k1"])).toBe("unknown");
+    // The announcement comes after all.
+    expect(await accept("k2", ["two"])).toBe(false);
+    expect(await accept("k3", ["three"])).toBe(true);
+    expect(store.counters).toEqual({ ...NOTHING, made: 3, lost: 2, waiting: 1 });
+    await store.withdraw([{ id: "k1", blocks: ["one"] }]);
+    expect(store.counters.lost).toBe(2);
+  });
+
+  test("lacks a block: it goes here too, once the link had time to put it there", async () => {
+    const { store, put, time } = setUp();
+    let lacking: string[] = [];
+    store.connect({ ...reached, agree: async () => lacking });
+    put("outgoing", "one", 1);
+    await store.issue({ ...request, bytes: 16, number: 2 });
+    time.add(10_000);
+    for (const id of ["two", "three"]) put("outgoing", id, 2);
+    lacking = ["one", "two"];
+    store.connect({ ...reached, agree: async () => lacking });
+    expect(await store.issue({ ...request, bytes: 16 })).toHaveLength(1);
+    expect(store.counters).toEqual({ ...NOTHING, made: 3, lost: 1, delivered: 1 });
+  });
+
+  test("names its stock: what it does not name goes here too, and it hears what is not here", async () => {
+    const { store, put, time } = setUp();
+    put("incoming", "one", 1);
+    put("incoming", "two", 1);
+    expect(await store.agree(["two", "three"])).toEqual(["three"]);
+    // Young blocks may not have arrived there yet.
+    expect(store.counters.lost).toBe(0);
+    time.add(10_000);
+    put("incoming", "four", 1);
+    expect(await store.agree(["two", "three"])).toEqual(["three"]);
+    expect(store.counters).toEqual({ ...NOTHING, made: 3, lost: 1 });
+  });
+
+  test("named a key_ID twice, or one that is there already: nobody gets it", async () => {
+    const { store, put, accept } = setUp();
+    for (const id of ["one", "two", "three"]) put("incoming", id, 1);
+    await accept("k", ["one"]);
+    expect(await accept("k", ["two"])).toBe(false);
+    const keys = [
+      { id: "l", blocks: ["three"] },
+      { id: "l", blocks: ["four"] },
+    ];
+    expect(await store.accept({ master: "m", slaves: ["s"], bytes: 16, keys })).toBe(false);
+    expect(await store.deliver("s", "m", ["l"])).toBe("unknown");
+    expect(await store.deliver("s", "m", ["k"])).toHaveLength(1);
+    expect(store.counters).toEqual({ ...NOTHING, made: 3, delivered: 1, lost: 2 });
+  });
+});
+
+describe("a store in a directory", () => {
+  const root = mkdtempSync(join(tmpdir(), "qkd-tls-store-"));
+  afterAll(() => rmSync(root, { recursive: true }));
+  let made = 0;
+  const disk = (directory = join(root, `${made++}`)) => ({ directory, key: new Uint8Array(32).fill(5) });
+  const quiet = { keysPerSecond: 0, maxStored: 50 };
+
+  test("gives a key that was issued before a restart, once, and the same", async () => {
+    const at = disk();
+    let stores = await openLinkedStores({ ...quiet, initialKeys: 10 }, at);
+    const issued = await stores.a.issue({ ...request, number: 2, bytes: 40 });
+    if (typeof issued === "string") throw new Error(issued);
+    const close = () => Promise.all([stores.a.close(), stores.b.close()]);
+    await close();
+    stores = await openLinkedStores(quiet, at);
+    expect([stores.a.stored, stores.b.stored]).toEqual([6, 10]);
+    const [first, second] = issued.map(({ id }) => id) as [string, string];
+    expect(await stores.b.deliver("sae-b", "sae-a", [first])).toEqual([issued[0]]);
+    await close();
+    stores = await openLinkedStores(quiet, at);
+    expect(await stores.b.deliver("sae-b", "sae-a", [first])).toBe("unknown");
+    expect(await stores.b.deliver("sae-b", "sae-a", [second])).toEqual([issued[1]]);
+    expect(stores.a.counters).toEqual({ ...NOTHING, made: 20, delivered: 4 });
+    expect(stores.b.counters).toEqual({ ...NOTHING, made: 20, delivered: 4 });
+    await close();
+  });
+
+  test("that ended in the middle of an announcement has that key spent at both ends, never delivered", async () => {
+    const at = disk();
+    let stores = await openLinkedStores({ ...quiet, initialKeys: 10 }, at);
+    const told = new Promise<Issue>((resolve) => {
+      // The other end takes it, and the answer never comes.
+      stores.a.connect({
+        ...reached,
+        announce: async (issue) => {
+          await stores.b.accept(issue);
+          resolve(issue);
+          return new Promise(() => undefined);
+        },
+      });
+    });
+    void stores.a.issue(request);
+    const { keys } = await told;
+    const close = () => Promise.all([stores.a.close(), stores.b.close()]);
+    await close();
+    stores = await openLinkedStores(quiet, at);
+    expect(stores.a.counters).toMatchObject({ doubtful: 1, delivered: 0 });
+    expect(await stores.a.issue(request)).toHaveLength(1);
+    expect(stores.a.counters).toEqual({ ...NOTHING, made: 20, lost: 1, delivered: 1 });
+    expect(await stores.b.deliver("sae-b", "sae-a", [keys[0]!.id])).toBe("unknown");
+    expect(stores.b.counters).toEqual({ ...NOTHING, made: 20, lost: 1, waiting: 1 });
+    await close();
+  });
+
+  test("expires by the times that count now, whatever counted when it was last open", async () => {
+    const time = clock();
+    const at = disk();
+    const { feed, fill } = fedOnce();
+    const open = (options: object) => openKeyStore({ feed, now: time.now, disk: at, ...options });
+    let store = await open({ maxAgeMs: 1_000_000 });
+    fill("outgoing", "one");
+    fill("incoming", "two");
+    await store.accept({ master: "m", slaves: ["s"], bytes: 16, keys: [{ id: "k", blocks: ["two"] }] });
+    await store.close();
+    time.add(1000);
+    store = await open({ holdMs: 1001, maxAgeMs: 1001 });
+    expect(await store.deliver("s", "m", ["nothing"])).toBe("unknown");
+    expect(store.counters).toEqual({ ...NOTHING, made: 2, waiting: 1 });
+    await store.close();
+    store = await open({ holdMs: 1000, maxAgeMs: 1000 });
+    expect(await store.deliver("s", "m", ["k"])).toBe("unknown");
+    expect(store.counters).toEqual({ ...NOTHING, made: 2, expired: 2 });
+    await store.close();
+    await expect(open({ maxAgeMs: 0 })).rejects.toMatchObject({ option: "maxAgeMs" });
+  });
+
+  test("leaves nothing open when its other end does not open", async () => {
+    const at = disk();
+    const b = await openKeyStore({
+      feed: sharedGenerator().b,
+      disk: { ...at, directory: join(at.directory, "b") },
+    });
+    await expect(openLinkedStores(quiet, at)).rejects.toMatchObject({ code: "ERR_STORE_LOCKED" });
+    await b.close();
+    const stores = await openLinkedStores(quiet, at);
+    await Promise.all([stores.a.close(), stores.b.close()]);
+  });
+
+  test("may be a loop", async () => {
+    const at = disk();
+    let loop = await openLoopStore({ ...quiet, initialKeys: 3 }, at);
+    const issued = await loop.store.issue(request);
+    if (typeof issued === "string") throw new Error(issued);
+    await loop.store.close();
+    loop = await openLoopStore(quiet, at);
+    expect(await loop.store.deliver("sae-b", "sae-a", [issued[0]!.id])).toEqual(issued);
+    expect(loop.store.stored).toBe(2);
+    await loop.store.close();
+  });
 });
 
 describe("the generator", () => {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Command } from "commander";
-import { afterAll, afterEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 import { registerKme } from "../../../src/cli/commands/kme.ts";
 import { etsi014 } from "../../../src/qkd/etsi014.ts";
 import { authority } from "../../support/certificates.ts";
@@ -114,6 +114,54 @@ describe("refuses", () => {
       code: "ERR_FILE_INVALID",
       option: "--cert-b",
       message: "--cert-b: /nowhere/b.crt cannot be read (ENOENT)",
+    });
+  });
+
+  describe("with --store", () => {
+    const keyFile = join(pki, "store.key");
+    writeFileSync(keyFile, `${"5a".repeat(32)}\n`, { mode: 0o600 });
+    const quiet = [...anywhere, "--json", "--stock", "3", "--rate", "0"];
+
+    test("gives a key that was drawn before it was killed, once", async () => {
+      const flags = [...quiet, "--store", join(pki, "keys"), "--store-key-file", keyFile];
+      let { child, said, ended } = await start(flags, 2);
+      const [a = ""] = said;
+      const master = client(JSON.parse(a).url, "sae-a");
+      const key = await master.draw("sae-b");
+      child.kill("SIGKILL");
+      await ended;
+      ({ child, said, ended } = await start(flags, 2));
+      const [, b = ""] = said;
+      const slave = client(JSON.parse(b).url, "sae-b");
+      expect((await slave.redeem("sae-a", key.id)).key).toEqual(key.key);
+      await expect(slave.redeem("sae-a", key.id)).rejects.toMatchObject({ code: "ERR_QKD_UNKNOWN_KEY" });
+      child.kill("SIGTERM");
+      expect(await ended).toBe(0);
+      for (const source of [master, slave]) source.close();
+    });
+
+    const run = (...args: string[]): Promise<unknown> => {
+      const program = new Command().exitOverride();
+      registerKme(program);
+      return program.parseAsync(["node", "qkd-tls", "kme", ...args]);
+    };
+    const store = ["--store", join(pki, "other keys")];
+
+    test("needs a key, and the key needs a store", async () => {
+      vi.stubEnv("QKD_TLS_STORE_KEY", undefined);
+      const missing = { code: "ERR_OPTION_MISSING" };
+      await expect(run(...quiet, ...store)).rejects.toMatchObject({ ...missing, option: "store-key-file" });
+      await expect(run(...quiet, "--store-key-file", keyFile)).rejects.toMatchObject(missing);
+      vi.unstubAllEnvs();
+    });
+
+    test("says what is wrong with the key or the store", async () => {
+      const bad = join(pki, "bad.key");
+      writeFileSync(bad, "5a5a", { mode: 0o600 });
+      const short = { code: "ERR_FILE_INVALID" };
+      await expect(run(...quiet, ...store, "--store-key-file", bad)).rejects.toMatchObject(short);
+      const single = [...quiet, "--single", "--store-key-file", keyFile, "--store", keyFile];
+      await expect(run(...single)).rejects.toMatchObject({ code: "ERR_STORE_UNWRITABLE" });
     });
   });
 });
