@@ -109,5 +109,6 @@ const OPTIONS: Readonly<Record<string, string>> = {
   policy: "--policy is one of hybrid, prefer-hybrid, pqc and qkd",
   qkd: "this policy needs a key source: --kme URL --sae ID --peer-sae ID",
   "qkd.peer": "--peer-sae ID names the SAE at the other end",
+  "store-key-file": "`(umask 077; openssl rand -hex 32 > FILE)` makes one",
   session: "remove the file named by --resume; the next connection makes a new one",
 };

@@ -33,8 +33,8 @@ const FORMAT = "format";
 const HEAD = "head";
 /** Sums of fingerprints stay exact below this. */
 const SUMS = 2 ** 48;
-/** After so many removals the files that still hold their ciphertext are rewritten without it. */
-const COMPACT_AFTER = 20_000;
+/** How often the files are rewritten without the ciphertext of what was removed: also on opening and closing. */
+const COMPACT_MS = 60_000;
 
 /**
  * Opens the records in a directory, or begins them there. Every record is read and checked.
@@ -97,7 +97,6 @@ interface Batch {
   readonly operations: Operation[];
   readonly done: Promise<void>;
   readonly settle: (error?: StoreError) => void;
-  removals: number;
   head: Uint8Array;
   commit: number;
 }
@@ -113,7 +112,8 @@ class DiskShelf implements Shelf {
   #commit = 0;
   #next: Batch | undefined;
   #writing: Promise<void> | undefined;
-  #removals = 0;
+  readonly #compacting: NodeJS.Timeout;
+  #hasRemoved = false;
   #failure: StoreError | undefined;
   #witness: number | undefined;
 
@@ -121,6 +121,7 @@ class DiskShelf implements Shelf {
     this.#directory = parts.directory;
     this.#level = parts.level;
     this.#sealer = parts.sealer;
+    this.#compacting = setInterval(() => void this.#compact(), COMPACT_MS).unref();
   }
 
   async load(content: Content, witness: string, isNew: boolean): Promise<{ index: Index; tally: Tally }> {
@@ -138,8 +139,8 @@ class DiskShelf implements Shelf {
     if (sum !== this.#sum) throw corrupt(this.#directory, "its records do not add up");
     this.#commit = commit;
     this.#openWitness(witness, isNew);
-    // Files that hold the ciphertext of keys long wiped go.
-    await this.#level.compactRange("", "~");
+    this.#hasRemoved = true;
+    await this.#compact();
     return { index, tally };
   }
 
@@ -176,7 +177,7 @@ class DiskShelf implements Shelf {
         if (row === undefined) {
           this.#unwritten.set(place, GONE);
           batch.operations.push({ type: "del", key: place, value: GONE });
-          batch.removals++;
+          this.#hasRemoved = true;
           continue;
         }
         const value = this.#sealer.seal(encodeRow(row), this.#aad(place));
@@ -193,7 +194,9 @@ class DiskShelf implements Shelf {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#compacting);
     await this.#writing;
+    await this.#compact();
     this.#failure ??= new StoreError("ERR_STORE_CLOSED", "the key store is closed");
     if (this.#witness !== undefined) closeSync(this.#witness);
     this.#witness = undefined;
@@ -205,7 +208,7 @@ class DiskShelf implements Shelf {
   async #writeAll(): Promise<void> {
     for (let batch = this.#next; batch !== undefined; batch = this.#next) {
       this.#next = undefined;
-      const { operations, head, commit, removals } = batch;
+      const { operations, head, commit } = batch;
       const all = [...operations, { type: "put" as const, key: HEAD, value: head }];
       try {
         if (this.#failure !== undefined) throw this.#failure;
@@ -219,13 +222,16 @@ class DiskShelf implements Shelf {
         if (this.#unwritten.get(key) === value) this.#unwritten.delete(key);
       }
       batch.settle(this.#failure);
-      this.#removals += removals;
-      if (this.#removals >= COMPACT_AFTER && this.#failure === undefined) {
-        this.#removals = 0;
-        void this.#level.compactRange("", "~").catch(() => undefined);
-      }
     }
     this.#writing = undefined;
+  }
+
+  /** LevelDB only writes down that a record is gone; its ciphertext goes when the file does that holds it. */
+  async #compact(): Promise<void> {
+    if (!this.#hasRemoved || this.#failure !== undefined) return;
+    this.#hasRemoved = false;
+    // Whatever is wrong shows when the next record is read or written.
+    await this.#level.compactRange("", "~").catch(() => undefined);
   }
 
   async #begin(content: Content): Promise<void> {
@@ -343,7 +349,9 @@ class DiskShelf implements Shelf {
         return;
       }
       const seen = readFileSync(path);
-      if (seen.length !== 8 || Number(seen.readBigUInt64BE()) > this.#commit) {
+      // One that was just begun when the machine went down.
+      const isBegun = seen.length === 0 && this.#commit === 0;
+      if (!isBegun && (seen.length !== 8 || Number(seen.readBigUInt64BE()) > this.#commit)) {
         throw corrupt(this.#directory, "it is older than its witness file");
       }
       this.#witness = openSync(path, "r+");
@@ -366,7 +374,7 @@ function emptyBatch(): Batch {
   const done = new Promise<void>((resolve, reject) => {
     settle = (error) => (error === undefined ? resolve() : reject(error));
   });
-  return { operations: [], done, settle, removals: 0, head: GONE, commit: 0 };
+  return { operations: [], done, settle, head: GONE, commit: 0 };
 }
 
 const wordsOf = (store: string, { blockBytes, simulated }: Content): string =>

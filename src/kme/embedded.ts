@@ -26,7 +26,9 @@ export function embedded(shelf: Shelf, index: Index, tally: Tally): Backend {
 class Embedded implements Backend {
   readonly #shelf: Shelf;
   readonly #index: Index;
+  /** As of the latest work, and as of the latest that would outlast a crash. */
   #tally: Tally;
+  #durable: Tally;
   #last: Promise<unknown> = Promise.resolve();
   #closed = false;
 
@@ -34,10 +36,11 @@ class Embedded implements Backend {
     this.#shelf = shelf;
     this.#index = index;
     this.#tally = tally;
+    this.#durable = tally;
   }
 
   get tally(): Tally {
-    return this.#tally;
+    return this.#durable;
   }
 
   size(table: Table): number {
@@ -77,6 +80,7 @@ class Embedded implements Backend {
     this.#tally = tally;
     for (const callback of callbacks) callback();
     await this.#shelf.write(changes, tally);
+    this.#durable = tally;
   }
 }
 

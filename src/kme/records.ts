@@ -87,6 +87,7 @@ export interface Backend {
   transact<T>(work: (records: Transaction) => Promise<T>): Promise<T>;
   /** Rows in a table, as far as this process knows. */
   size(table: Table): number;
+  /** What is counted durably. */
   readonly tally: Tally;
   /** Waits for what is under way; then nothing is possible any more. */
   close(): Promise<void>;
