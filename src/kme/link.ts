@@ -1,0 +1,341 @@
+/** A simulated QKD link as what feeds two KMEs: two parties and a quantum channel in this process, and their pace. */
+
+import { nodeProvider } from "../crypto/node.ts";
+import { repeatableRandom } from "../crypto/repeatable.ts";
+import type { BlockRecord, EndedBlock, Step } from "../link/block.ts";
+import { expectedCounts, type Optics, pulsesFor } from "../link/clicks.ts";
+import type { Adversary, Fibre } from "../link/fibre.ts";
+import type { Account } from "../link/ledger.ts";
+import { type Preset, preset, PRESET_NAMES, type PresetName } from "../link/presets.ts";
+import { QuantumChannel } from "../link/quantum-channel.ts";
+import { MOST_DETECTIONS } from "../link/sifting-messages.ts";
+import { EMPTY, wipe } from "../protocol/bytes.ts";
+import { UsageError } from "../protocol/errors.ts";
+import { flag, onlyKnown, oneOf, real, whole } from "../protocol/options.ts";
+import type { BlockSink, Generator, KeyFeed } from "./feed.ts";
+import { cutKey } from "./link-keys.ts";
+import { openSession, type Session } from "./link-session.ts";
+
+export interface SimulatedLinkOptions {
+  /** Laser, fibre and detectors; default `metro-10km`. */
+  readonly preset?: PresetName;
+  /** Another length than the preset's. */
+  readonly lengthKm?: number;
+  readonly adversary?: Adversary;
+  /** The same keys again under the same seed; anybody who knows it knows them. */
+  readonly seed?: string;
+  /** Refuses a seed. Default: whether NODE_ENV is `production`. */
+  readonly production?: boolean;
+  /** Error rate above which a block gives no key; default 0.05, which the presets do not reach undisturbed. */
+  readonly qberThreshold?: number;
+  /** Key a piece in stock; default 32. */
+  readonly blockBytes?: number;
+  /** Bits of key before correction in the first block, until one has given key; default 400000. */
+  readonly firstBits?: number;
+  /** The same in later blocks; default 1000000. */
+  readonly blockBits?: number;
+}
+
+/** What an operator may see of a link: public figures, no key. */
+export interface LinkStatus {
+  readonly simulated: true;
+  readonly preset: PresetName;
+  readonly fibre: Fibre;
+  readonly qberThreshold: number;
+  /** The latest blocks, oldest first. */
+  readonly history: readonly BlockRecord[];
+  /** Authentication key at the A side. */
+  readonly authentication: Readonly<Record<"send" | "receive", Account>>;
+  /** How often the parties had to begin anew, and why they stopped last. */
+  readonly sessions: { readonly opened: number; readonly lastStop: string | undefined };
+}
+
+export interface SimulatedLink extends Generator {
+  readonly status: LinkStatus;
+  /** Another length or adversary from the next batch of pulses on. Throws UsageError. */
+  lay(change: Pick<SimulatedLinkOptions, "lengthKm" | "adversary">): void;
+  /** Fulfilled once the first block has ended, with key or without. */
+  readonly ready: Promise<void>;
+}
+
+const KNOWN = ["preset", "lengthKm", "adversary", "seed", "production", "qberThreshold", "blockBytes"];
+KNOWN.push("firstBits", "blockBits");
+
+const DEFAULT_THRESHOLD = 0.05;
+/** Clicks in one batch: a slice of work of some ten milliseconds. */
+const BATCH_CLICKS = 100_000;
+const MOST_BATCHES = 64;
+/** A block whose pulses would take longer is sent with fewer. */
+const MOST_PULSE_SECONDS = 20;
+const MOST_BATCH_PULSES = 2 ** 32;
+const HISTORY = 256;
+/** After a block without key, and after a stop: doubled each time. */
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 2000;
+/** Work in one go, and how often the stock is looked at. */
+const SLICE_MS = 10;
+const LOOK_MS = 50;
+
+/** A link whose two ends are fed what its two parties agree on. Throws UsageError for options out of range. */
+export function simulatedLink(options: SimulatedLinkOptions = {}): SimulatedLink {
+  return new Link(options);
+}
+
+/** What the work waits for: nothing but its turn, or a time in milliseconds. */
+type Wait = number | undefined;
+
+class Link implements SimulatedLink {
+  readonly a: KeyFeed;
+  readonly b: KeyFeed;
+  readonly ready: Promise<void>;
+  readonly #preset: Preset;
+  readonly #channel: QuantumChannel;
+  readonly #random: (length: number) => Uint8Array;
+  readonly #isRepeatable: boolean;
+  readonly #qberThreshold: number;
+  readonly #blockBytes: number;
+  readonly #firstBits: number;
+  readonly #blockBits: number;
+  readonly #history: BlockRecord[] = [];
+  readonly #sinks: { a?: BlockSink; b?: BlockSink } = {};
+  #session: Session | undefined;
+  #sessions = 0;
+  #lastStop: string | undefined;
+  #hasGivenKey = false;
+  #pauseMs = FIRST_PAUSE_MS;
+  #work: Work | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #isReady: () => void = () => undefined;
+
+  constructor(options: SimulatedLinkOptions) {
+    onlyKnown(options, KNOWN, "a simulated link");
+    const isProduction = flag(options, "production", process.env["NODE_ENV"] === "production");
+    if (options.seed !== undefined && isProduction) {
+      throw new UsageError("ERR_OPTION_INVALID", "a seeded link gives keys that anybody can repeat", {
+        option: "seed",
+      });
+    }
+    this.#preset = preset(oneOf(options, "preset", PRESET_NAMES, "metro-10km"));
+    this.#qberThreshold = real(options, "qberThreshold", { fallback: DEFAULT_THRESHOLD, min: 0, max: 0.11 });
+    this.#blockBytes = whole(options, "blockBytes", 32, 8, 1024);
+    this.#firstBits = whole(options, "firstBits", 400_000, 1000, 10_000_000);
+    this.#blockBits = whole(options, "blockBits", 1_000_000, 1000, 10_000_000);
+    this.#isRepeatable = options.seed !== undefined;
+    const provider = nodeProvider();
+    const random = (use: string) =>
+      options.seed === undefined
+        ? (length: number) => provider.random(length)
+        : repeatableRandom(`${use}: ${options.seed}`);
+    this.#random = random("parties");
+    this.#channel = new QuantumChannel(this.#preset.optics, random("fibre"));
+    this.lay(options);
+    this.ready = new Promise((resolve) => (this.#isReady = resolve));
+    this.a = this.#end("a");
+    this.b = this.#end("b");
+  }
+
+  get status(): LinkStatus {
+    const ledger = this.#session?.alice.ledger;
+    const none = { bootstrapBits: 0, earnedBits: 0, spentBits: 0, droppedBits: 0, reserveBits: 0 };
+    return {
+      simulated: true,
+      preset: this.#preset.name,
+      fibre: this.#channel.optics.fibre,
+      qberThreshold: this.#qberThreshold,
+      history: [...this.#history],
+      authentication: {
+        send: ledger?.account("send") ?? none,
+        receive: ledger?.account("receive") ?? none,
+      },
+      sessions: { opened: this.#sessions, lastStop: this.#lastStop },
+    };
+  }
+
+  lay({ lengthKm, adversary }: Pick<SimulatedLinkOptions, "lengthKm" | "adversary">): void {
+    const { adversary: before, ...fibre } = this.#channel.optics.fibre;
+    const now = adversary ?? before;
+    this.#channel.lay({
+      ...fibre,
+      ...(lengthKm !== undefined && { lengthKm }),
+      ...(now !== undefined && { adversary: now }),
+    });
+  }
+
+  /** Works at once until so many keys were made each way, a block gave none, or there is no room. */
+  fill(count: number): void {
+    for (let made = 0; made < count && this.#room() > 0; ) {
+      const before = this.#history.length === 0 ? undefined : this.#history.at(-1);
+      const work = this.#work ?? this.#block();
+      this.#work = undefined;
+      while (work.next().done !== true);
+      const last = this.#history.at(-1);
+      if (last === undefined || last === before || last.outcome !== "key") return;
+      made += Math.floor((last.secretBits - last.authentication.earnedBits) / 16 / this.#blockBytes);
+    }
+  }
+
+  #end(name: "a" | "b"): KeyFeed {
+    return {
+      simulated: true,
+      blockBytes: this.#blockBytes,
+      start: (sink) => {
+        this.#sinks[name] = sink;
+        if (this.#sinks.a !== undefined && this.#sinks.b !== undefined) this.#plan(0);
+      },
+      stop: () => {
+        delete this.#sinks[name];
+        clearTimeout(this.#timer);
+        this.#timer = undefined;
+        this.#work = undefined;
+        this.#session?.close();
+        this.#session = undefined;
+        this.#isReady();
+      },
+    };
+  }
+
+  /** Blocks of stock that fit at both ends, both ways. */
+  #room(): number {
+    const { a, b } = this.#sinks;
+    if (a === undefined || b === undefined) return 0;
+    const thereAndBack = [Math.min(a.room("outgoing"), b.room("incoming"))];
+    if (a !== b) thereAndBack.push(Math.min(b.room("outgoing"), a.room("incoming")));
+    return Math.max(...thereAndBack);
+  }
+
+  #plan(ms: number): void {
+    this.#timer ??= setTimeout(() => this.#tick(), ms).unref();
+  }
+
+  /** A slice of work, then as long a rest, so that the KME goes on answering. */
+  #tick(): void {
+    this.#timer = undefined;
+    const from = performance.now();
+    let wait: Wait;
+    do {
+      if (this.#work === undefined && this.#room() === 0) {
+        wait = from + LOOK_MS;
+        break;
+      }
+      this.#work ??= this.#block();
+      const next = this.#work.next();
+      if (next.done === true) this.#work = undefined;
+      else wait = next.value;
+    } while (wait === undefined && performance.now() - from < SLICE_MS);
+    const now = performance.now();
+    // Until the first keys are there nobody can be kept waiting by it.
+    const rest = this.#hasGivenKey ? Math.min(now - from, 10 * SLICE_MS) : 0;
+    this.#plan(Math.max(rest, (wait ?? now) - now));
+  }
+
+  /** One block from the first pulse to the stock, and a pause if it gave nothing. */
+  *#block(): Work {
+    const from = performance.now();
+    const session = (this.#session ??= this.#open());
+    const bits = this.#hasGivenKey ? this.#blockBits : this.#firstBits;
+    const { pulses, batches } = this.#pulses(bits);
+    const ended: Partial<Record<"alice" | "bob", EndedBlock>> = {};
+    const queue: { readonly to: "alice" | "bob"; readonly frame: Uint8Array }[] = [];
+    const take = (of: "alice" | "bob", step: Step): void => {
+      const to = of === "alice" ? "bob" : "alice";
+      // A copy: nothing of one party's memory reaches the other.
+      for (const frame of step.send) queue.push({ to, frame: frame.slice() });
+      if (step.ended !== undefined) ended[of] = step.ended;
+      if (step.stopped !== undefined) this.#lastStop = step.stopped.code;
+    };
+    const carry = function* (): Work {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        const { to, frame } = next;
+        if (!session[to].party.closed) take(to, session[to].party.receive(frame));
+        yield undefined;
+      }
+    };
+    take("alice", session.alice.party.open(batches));
+    yield* carry();
+    for (let batch = 0; batch < batches && session.bob.party.block !== undefined; batch++) {
+      const { alice, bob } = this.#channel.send(pulses);
+      if (bob.slots.length > MOST_DETECTIONS) {
+        // Light of somebody else's: no message holds so many.
+        take("alice", session.alice.party.stop());
+        yield* carry();
+        break;
+      }
+      take("alice", session.alice.party.sent(alice));
+      take("bob", session.bob.party.detected(bob));
+      yield undefined;
+      yield* carry();
+    }
+    // The pulses take their time, however quickly they were simulated.
+    const lastPulse = from + (1000 * batches * pulses) / this.#preset.optics.source.clockHz;
+    if (performance.now() < lastPulse) yield lastPulse;
+    this.#finish(session, ended.alice, ended.bob);
+    const [last] = this.#history.slice(-1);
+    if (last?.outcome === "key") {
+      this.#hasGivenKey = true;
+      this.#pauseMs = FIRST_PAUSE_MS;
+    } else {
+      yield performance.now() + this.#pauseMs;
+      this.#pauseMs = Math.min(2 * this.#pauseMs, LONGEST_PAUSE_MS);
+    }
+  }
+
+  /** Puts the key in stock where both have it; otherwise nobody has. */
+  #finish(session: Session, alice: EndedBlock | undefined, bob: EndedBlock | undefined): void {
+    const closed = [session.alice.party.closed, session.bob.party.closed].includes(true);
+    if (closed || alice === undefined || bob === undefined) {
+      // One of them stopped, and the other waits for it in vain.
+      alice ??= session.alice.party.close().ended;
+      session.close();
+      this.#session = undefined;
+    }
+    const record = alice?.record ?? bob?.record;
+    if (record !== undefined) this.#history.push(record);
+    if (this.#history.length > HISTORY) this.#history.shift();
+    const { a, b } = this.#sinks;
+    const [ours, theirs] = [alice?.key ?? EMPTY, bob?.key ?? EMPTY];
+    if (a !== undefined && b !== undefined && ours.length > 0 && theirs.length > 0 && record !== undefined) {
+      const options = { context: session.context, block: record.block, blockBytes: this.#blockBytes };
+      const [atA, atB] = [cutKey(ours, options), cutKey(theirs, options)];
+      for (const [at, block] of atA.entries()) {
+        const other = atB[at];
+        // By turns; a link that leads back to where it began has one way only.
+        const [from, to] = at % 2 === 0 || a === b ? [a, b] : [b, a];
+        const [outgoing, incoming] = from === a ? [block, other] : [other, block];
+        if (outgoing === undefined || incoming === undefined) continue;
+        if (from.room("outgoing") < 1 || to.room("incoming") < 1) {
+          wipe(outgoing.key, incoming.key);
+          continue;
+        }
+        from.put("outgoing", outgoing);
+        to.put("incoming", incoming);
+      }
+    }
+    wipe(ours, theirs);
+    this.#isReady();
+  }
+
+  #open(): Session {
+    this.#sessions++;
+    return openSession({
+      random: this.#random,
+      isRepeatable: this.#isRepeatable,
+      source: this.#preset.optics.source,
+      qberThreshold: this.#qberThreshold,
+    });
+  }
+
+  /** How a block of so many bits is sent, as it would be undisturbed: nobody tells the parties of an adversary. */
+  #pulses(bits: number): { readonly pulses: number; readonly batches: number } {
+    const { fibre, source, receiver } = this.#channel.optics;
+    const { adversary: _, ...undisturbed } = fibre;
+    const optics: Optics = { fibre: undisturbed, source, receiver };
+    const all = Math.min(pulsesFor(optics, bits), MOST_PULSE_SECONDS * source.clockHz);
+    const { key } = expectedCounts(optics, all);
+    const clicks = key.detections.reduce((sum, each) => sum + each, 0) / source.keyBasisProbability ** 2;
+    const least = Math.max(clicks / BATCH_CLICKS, all / MOST_BATCH_PULSES);
+    const batches = Math.min(MOST_BATCHES, Math.max(1, Math.ceil(least)));
+    return { pulses: Math.min(MOST_BATCH_PULSES, Math.ceil(all / batches)), batches };
+  }
+}
+
+type Work = globalThis.Generator<Wait, void, void>;
