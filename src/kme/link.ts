@@ -34,6 +34,8 @@ export interface SimulatedLinkOptions {
   readonly firstBits?: number;
   /** The same in later blocks; default 1000000. */
   readonly blockBits?: number;
+  /** Told of each block that ended, with key or without. */
+  readonly onBlock?: (record: BlockRecord) => void;
 }
 
 /** What an operator may see of a link: public figures, no key. */
@@ -54,12 +56,15 @@ export interface SimulatedLink extends Generator {
   readonly status: LinkStatus;
   /** Another length or adversary from the next batch of pulses on. Throws UsageError. */
   lay(change: Pick<SimulatedLinkOptions, "lengthKm" | "adversary">): void;
-  /** Fulfilled once the first block has ended, with key or without. */
+  /**
+   * Fulfilled once the first block has ended, with key or without, or where there is no room for one, or where its pulses
+   * will take longer than anybody would wait.
+   */
   readonly ready: Promise<void>;
 }
 
 const KNOWN = ["preset", "lengthKm", "adversary", "seed", "production", "qberThreshold", "blockBytes"];
-KNOWN.push("firstBits", "blockBits");
+KNOWN.push("firstBits", "blockBits", "onBlock");
 
 const DEFAULT_THRESHOLD = 0.05;
 /** Clicks in one batch: a slice of work of some ten milliseconds. */
@@ -75,6 +80,8 @@ const LONGEST_PAUSE_MS = 2000;
 /** Work in one go, and how often the stock is looked at. */
 const SLICE_MS = 10;
 const LOOK_MS = 50;
+/** Whoever waits for the first block does not wait longer than this for its pulses. */
+const PATIENCE_MS = 1000;
 
 /** A link whose two ends are fed what its two parties agree on. Throws UsageError for options out of range. */
 export function simulatedLink(options: SimulatedLinkOptions = {}): SimulatedLink {
@@ -106,6 +113,7 @@ class Link implements SimulatedLink {
   #work: Work | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isReady: () => void = () => undefined;
+  readonly #onBlock: (record: BlockRecord) => void;
 
   constructor(options: SimulatedLinkOptions) {
     onlyKnown(options, KNOWN, "a simulated link");
@@ -120,6 +128,7 @@ class Link implements SimulatedLink {
     this.#blockBytes = whole(options, "blockBytes", 32, 8, 1024);
     this.#firstBits = whole(options, "firstBits", 400_000, 1000, 10_000_000);
     this.#blockBits = whole(options, "blockBits", 1_000_000, 1000, 10_000_000);
+    this.#onBlock = options.onBlock ?? (() => undefined);
     this.#isRepeatable = options.seed !== undefined;
     const provider = nodeProvider();
     const random = (use: string) =>
@@ -215,6 +224,7 @@ class Link implements SimulatedLink {
     do {
       if (this.#work === undefined && this.#room() === 0) {
         wait = from + LOOK_MS;
+        this.#isReady();
         break;
       }
       this.#work ??= this.#block();
@@ -267,7 +277,10 @@ class Link implements SimulatedLink {
     }
     // The pulses take their time, however quickly they were simulated.
     const lastPulse = from + (1000 * batches * pulses) / this.#preset.optics.source.clockHz;
-    if (performance.now() < lastPulse) yield lastPulse;
+    if (performance.now() < lastPulse) {
+      if (lastPulse - performance.now() > PATIENCE_MS) this.#isReady();
+      yield lastPulse;
+    }
     this.#finish(session, ended.alice, ended.bob);
     const [last] = this.#history.slice(-1);
     if (last?.outcome === "key") {
@@ -312,6 +325,7 @@ class Link implements SimulatedLink {
     }
     wipe(ours, theirs);
     this.#isReady();
+    if (record !== undefined) this.#onBlock(record);
   }
 
   #open(): Session {

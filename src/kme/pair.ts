@@ -1,33 +1,40 @@
 /** Two KMEs and the link between them, in one process. */
 
 import { join } from "node:path";
+import { UsageError } from "../protocol/errors.ts";
 import { onlyKnown } from "../protocol/options.ts";
 import type { KmeLimits } from "./api.ts";
 import type { DiskOptions } from "./disk.ts";
 import { type Generator, type GeneratorOptions, type KeyFeed, sharedGenerator } from "./feed.ts";
+import { type SimulatedLink, simulatedLink, type SimulatedLinkOptions } from "./link.ts";
 import { type Kme, type Listen, type ServerLimits, startKme } from "./server.ts";
 import { type KeyStore, keyStore, openKeyStore, type StoreOptions } from "./store.ts";
 
-export interface LinkOptions extends GeneratorOptions, Omit<StoreOptions, "feed"> {}
+/**
+ * A simulated link; or, where `keysPerSecond`, `initialKeys` or `tickMs` is given, a random generator in place of it,
+ * which gives an exact number of keys. Options of both are refused.
+ */
+export interface LinkOptions extends GeneratorOptions, SimulatedLinkOptions, Omit<StoreOptions, "feed"> {}
 
 export interface LinkedStores {
   readonly a: KeyStore;
   readonly b: KeyStore;
-  /** Lets the link deliver up to this many keys each way at once. */
+  /** Lets the link deliver up to this many keys each way at once; a simulated one, some blocks of them. */
   fill(count: number): void;
+  /** The link, unless a generator stands in for it. */
+  readonly link: SimulatedLink | undefined;
 }
 
 /** The stores of two KMEs, fed by one simulated link. Throws UsageError for options out of range. */
 export function linkedStores(options: LinkOptions = {}): LinkedStores {
-  const { generator, store } = split(options);
-  const link = sharedGenerator(generator);
+  const { link, store } = split(options);
   return linked(keyStore({ ...store, feed: link.a }), keyStore({ ...store, feed: link.b }), link);
 }
 
 /** The same in two directories, `a` and `b` in the one given. Throws UsageError likewise, and StoreError. */
 export async function openLinkedStores(options: LinkOptions, disk: DiskOptions): Promise<LinkedStores> {
-  const { generator, store } = split(options);
-  const link = sharedGenerator(generator);
+  demandFresh(options);
+  const { link, store } = split(options);
   const a = await openKeyStore({ ...store, feed: link.a, disk: within(disk, "a") });
   try {
     return linked(a, await openKeyStore({ ...store, feed: link.b, disk: within(disk, "b") }), link);
@@ -44,15 +51,14 @@ export interface LoopStore {
 
 /** The store of a KME that serves both SAEs itself: a link that leads back. Throws UsageError likewise. */
 export function loopStore(options: LinkOptions = {}): LoopStore {
-  const { generator, store } = split(options);
-  const link = sharedGenerator(generator);
+  const { link, store } = split(options);
   return looped(keyStore({ ...store, feed: loop(link) }), link);
 }
 
 /** The same in the directory `loop` in the one given. Throws UsageError likewise, and StoreError. */
 export async function openLoopStore(options: LinkOptions, disk: DiskOptions): Promise<LoopStore> {
-  const { generator, store } = split(options);
-  const link = sharedGenerator(generator);
+  demandFresh(options);
+  const { link, store } = split(options);
   const feed = loop(link);
   return looped(await openKeyStore({ ...store, feed, disk: within(disk, "loop") }), link);
 }
@@ -107,6 +113,8 @@ export async function startPair(options: PairOptions): Promise<KmePair> {
   ]);
   const [a, b] = started;
   if (a.status === "fulfilled" && b.status === "fulfilled") {
+    // Whoever asks at once finds keys.
+    await stores.link?.ready;
     return {
       a: a.value,
       b: b.value,
@@ -122,10 +130,10 @@ export async function startPair(options: PairOptions): Promise<KmePair> {
   throw a.status === "rejected" ? a.reason : b.status === "rejected" ? b.reason : new Error("unreachable");
 }
 
-function linked(a: KeyStore, b: KeyStore, link: Generator): LinkedStores {
+function linked(a: KeyStore, b: KeyStore, link: Generator | SimulatedLink): LinkedStores {
   connect(a, b);
   connect(b, a);
-  return { a, b, fill: (count) => link.fill(count) };
+  return { a, b, fill: (count) => link.fill(count), link: "lay" in link ? link : undefined };
 }
 
 function looped(store: KeyStore, link: Generator): LoopStore {
@@ -163,10 +171,24 @@ const within = (disk: DiskOptions, name: string): DiskOptions => ({
   directory: join(disk.directory, name),
 });
 
-function split(options: LinkOptions): { generator: GeneratorOptions; store: Omit<StoreOptions, "feed"> } {
-  const ofGenerator = ["keysPerSecond", "initialKeys", "blockBytes", "tickMs"];
+/** A seed gives the same keys under the same ids again: a store that lasts has given them out before. */
+function demandFresh({ seed }: LinkOptions): void {
+  if (seed === undefined) return;
+  throw new UsageError("ERR_OPTION_INVALID", "keys of a seed are not kept: they come again", {
+    option: "seed",
+  });
+}
+
+const OF_GENERATOR = ["keysPerSecond", "initialKeys", "tickMs"];
+const OF_STORE = ["maxStored", "maxAgeMs", "maxHeld", "holdMs", "now"];
+
+function split(options: LinkOptions): {
+  readonly link: Generator | SimulatedLink;
+  readonly store: Omit<StoreOptions, "feed">;
+} {
   const entries = Object.entries(options);
-  const pick = (mine: boolean): object =>
-    Object.fromEntries(entries.filter(([name]) => ofGenerator.includes(name) === mine));
-  return { generator: pick(true), store: pick(false) };
+  const pick = (ofStore: boolean): object =>
+    Object.fromEntries(entries.filter(([name]) => OF_STORE.includes(name) === ofStore));
+  const isGenerator = entries.some(([name]) => OF_GENERATOR.includes(name));
+  return { link: (isGenerator ? sharedGenerator : simulatedLink)(pick(false)), store: pick(true) };
 }

@@ -2,11 +2,15 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { DiskOptions } from "../../kme/disk.ts";
-import { loopStore, openLoopStore, startPair } from "../../kme/pair.ts";
+import { type LinkOptions, loopStore, openLoopStore, startPair } from "../../kme/pair.ts";
 import { type Kme, type Listen, startKme } from "../../kme/server.ts";
 import { STORE_KEY_VARIABLE, storeKey } from "../../kme/store-key.ts";
+import type { BlockOutcome, BlockRecord } from "../../link/block.ts";
+import type { Adversary } from "../../link/fibre.ts";
+import { PRESET_NAMES, type PresetName } from "../../link/presets.ts";
 import { wipe } from "../../protocol/bytes.ts";
 import { UsageError } from "../../protocol/errors.ts";
+import { eavesdropper } from "../eavesdropper.ts";
 
 interface KmeFlags {
   readonly single?: boolean;
@@ -22,8 +26,12 @@ interface KmeFlags {
   readonly idB: string;
   readonly saeA: string[];
   readonly saeB: string[];
-  readonly rate: number;
+  readonly rate?: number;
   readonly stock: number;
+  readonly link?: PresetName;
+  readonly lengthKm?: number;
+  readonly eavesdrop?: Adversary;
+  readonly seed?: string;
   readonly store?: string;
   readonly storeKeyFile?: string;
   readonly json?: boolean;
@@ -52,8 +60,28 @@ export function registerKme(program: Command): void {
     .option("--id-b <id>", "KME ID of B", "kme-b")
     .option("--sae-a <id...>", "SAEs that A serves", ["sae-a"])
     .option("--sae-b <id...>", "SAEs that B serves", ["sae-b"])
-    .option("--rate <keys/s>", "256-bit keys that the link makes each second, each way", amount, 100)
-    .option("--stock <n>", "keys held at most, and from the start, each way; 0 is an empty KME", amount, 1000)
+    .addOption(
+      linkOption("--link <preset>", "the simulated link (default: metro-10km)").choices(PRESET_NAMES),
+    )
+    .addOption(linkOption("--length-km <km>", "another length of its fibre").argParser(kilometres))
+    .addOption(
+      linkOption(
+        "--eavesdrop <what>",
+        "who sits in the fibre: intercept=0.2, split=0.5, loss=3 (dB) or cut",
+      ).argParser(eavesdropper),
+    )
+    .addOption(linkOption("--seed <text>", "the same keys again for the same text; for tests alone"))
+    .option(
+      "--rate <keys/s>",
+      "a random generator instead of the link: 256-bit keys a second, each way",
+      amount,
+    )
+    .option(
+      "--stock <n>",
+      "keys held at most each way, with --rate from the start; 0 is an empty KME",
+      amount,
+      1000,
+    )
     .option("--store <dir>", "keep keys here, encrypted, also across restarts; otherwise in memory")
     .option(
       "--store-key-file <file>",
@@ -87,7 +115,7 @@ async function startBoth(flags: KmeFlags): Promise<Running> {
     ca: pem(flags, "ca", "ca.crt"),
     a: { id: flags.idA, listen: flags.listenA, saes: flags.saeA, ...identity(flags, "A") },
     b: { id: flags.idB, listen: flags.listenB, saes: flags.saeB, ...identity(flags, "B") },
-    link: { keysPerSecond: flags.rate, maxStored: flags.stock, initialKeys: flags.stock },
+    link: linkOf(flags),
     ...(disk && { disk }),
   });
   wipe(disk?.key);
@@ -101,7 +129,7 @@ async function startBoth(flags: KmeFlags): Promise<Running> {
 async function startSingle(flags: KmeFlags): Promise<Running> {
   const saes = [...new Set([...flags.saeA, ...flags.saeB])];
   const disk = diskOf(flags);
-  const link = { keysPerSecond: flags.rate, maxStored: flags.stock, initialKeys: flags.stock };
+  const link = linkOf(flags);
   const { store } = disk === undefined ? loopStore(link) : await openLoopStore(link, disk);
   wipe(disk?.key);
   let kme: Kme;
@@ -118,6 +146,32 @@ async function startSingle(flags: KmeFlags): Promise<Running> {
     await store.close();
   };
   return { kmes: [{ kme, saes }], close };
+}
+
+/** The link, or the generator in place of it. */
+function linkOf({ rate, stock, link, lengthKm, eavesdrop, seed }: KmeFlags): LinkOptions {
+  if (rate !== undefined) return { keysPerSecond: rate, maxStored: stock, initialKeys: stock };
+  let before: BlockOutcome = "key";
+  return {
+    maxStored: stock,
+    ...(link !== undefined && { preset: link }),
+    ...(lengthKm !== undefined && { lengthKm }),
+    ...(eavesdrop !== undefined && { adversary: eavesdrop }),
+    ...(seed !== undefined && { seed }),
+    onBlock(record) {
+      // What changes is worth a line; what stays as it is would be one each second.
+      if (record.outcome !== before) process.stderr.write(`${blockText(record)}\n`);
+      before = record.outcome;
+    },
+  };
+}
+
+function blockText({ block, outcome, qber, qberThreshold }: BlockRecord): string {
+  if (outcome === "key") return `The link makes keys again (block ${block})`;
+  const percent = (rate: number): string => `${(100 * rate).toFixed(1)} %`;
+  const errors =
+    qber === undefined ? "" : `: QBER ${percent(qber.check)}, threshold ${percent(qberThreshold)}`;
+  return `The link makes no keys (block ${block}, ${outcome}${errors})`;
 }
 
 /** Where the keys lie when they shall outlast the process. */
@@ -167,6 +221,17 @@ function pem(flags: KmeFlags, flag: "ca" | `cert${"A" | "B"}` | `key${"A" | "B"}
       option,
     });
   }
+}
+
+const linkOption = (flags: string, description: string): Option =>
+  new Option(flags, description).conflicts("rate");
+
+function kilometres(text: string): number {
+  const km = Number(text);
+  if (text.trim() === "" || !(km >= 0 && km <= 1000)) {
+    throw new InvalidArgumentError("It must be a number from 0 to 1000.");
+  }
+  return km;
 }
 
 function listenOption(name: string, description: string, port: number): Option {

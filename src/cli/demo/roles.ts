@@ -46,7 +46,7 @@ const startKmes: NonNullable<Handlers["pair"]> = async ({ directory }) => {
     ca: pem("ca.crt"),
     a: member("kme-a", "sae-a"),
     b: member("kme-b", "sae-b"),
-    link: { keysPerSecond: 100, maxStored: 200, initialKeys: 200 },
+    link: { maxStored: 200 },
   });
   return { a: a.url, b: b.url };
 };

@@ -33,7 +33,13 @@ async function start(args: string[], lines: number) {
     'await program.parseAsync(["node", "qkd-tls", "kme", ...process.argv.slice(1)]);',
   ];
   const flags = ["--import", "tsx", "--input-type=module", "--eval", program.join("\n"), "--"];
-  const child = spawn(process.execPath, [...flags, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [...flags, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const warned = new Promise<string>((resolve) => {
+    createInterface({ input: child.stderr }).on("line", (line) => {
+      if (line.startsWith("The link ")) resolve(line);
+      else process.stderr.write(`${line}\n`);
+    });
+  });
   running.push(child);
   const said: string[] = [];
   for await (const line of createInterface({ input: child.stdout })) {
@@ -41,7 +47,7 @@ async function start(args: string[], lines: number) {
     if (said.length === lines) break;
   }
   const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
-  return { child, said, ended };
+  return { child, said, ended, warned };
 }
 const anywhere = ["--pki", pki, "--listen-a", "127.0.0.1:0", "--listen-b", "127.0.0.1:0"];
 const client = (url: string, sae: string) => etsi014({ url, sae, ca: trusted.ca, ...trusted.issue(sae) });
@@ -88,6 +94,34 @@ describe("qkd-tls kme", () => {
   });
 });
 
+describe("the link of qkd-tls kme", () => {
+  test("gives the same keys at both ends as soon as the KMEs listen", async () => {
+    const { child, said, ended } = await start([...anywhere, "--json", "--stock", "20"], 2);
+    const [a, b] = said.map((line) => JSON.parse(line));
+    const [master, slave] = [client(a.url, "sae-a"), client(b.url, "sae-b")];
+    const key = await master.draw("sae-b");
+    expect(key.simulated).toBe(true);
+    expect((await slave.redeem("sae-a", key.id)).key).toEqual(key.key);
+    child.kill("SIGTERM");
+    expect(await ended).toBe(0);
+    for (const source of [master, slave]) source.close();
+  });
+
+  test("gives none with somebody in the fibre, and says why", async () => {
+    const eavesdropped = ["--link", "metro-10km", "--length-km", "9", "--eavesdrop", "intercept=0.2"];
+    const { child, said, ended, warned } = await start([...anywhere, "--json", ...eavesdropped], 2);
+    const [a] = said.map((line) => JSON.parse(line));
+    expect(await warned).toMatch(
+      /^The link makes no keys \(block 1, qber_over_threshold: QBER [67]\.\d %, threshold 5\.0 %\)$/,
+    );
+    const master = client(a.url, "sae-a");
+    await expect(master.draw("sae-b")).rejects.toMatchObject({ code: "ERR_QKD_EMPTY" });
+    child.kill("SIGTERM");
+    expect(await ended).toBe(0);
+    master.close();
+  });
+});
+
 describe("refuses", () => {
   const run = (args: string[]): Promise<unknown> => {
     const program = new Command().exitOverride().configureOutput({ writeErr: () => undefined });
@@ -101,11 +135,36 @@ describe("refuses", () => {
     [["--listen-a", "host:99999"], "--listen-a"],
     [["--rate", "fast"], "--rate"],
     [["--stock", "-1"], "--stock"],
+    [["--length-km", "far"], "--length-km"],
+    [["--length-km", "1001"], "--length-km"],
+    [["--eavesdrop", "loudly"], "--eavesdrop"],
+    [["--link", "moon"], "--link"],
   ])("%j", async (args, named) => {
     await expect(run(args)).rejects.toMatchObject({
       code: "commander.invalidArgument",
       message: expect.stringContaining(named),
     });
+  });
+
+  test.each([
+    ["--link", "metro-10km"],
+    ["--length-km", "5"],
+    ["--eavesdrop", "cut"],
+    ["--seed", "x"],
+  ])("a generator and a link at once: %s", async (option, value) => {
+    const conflict = { code: "commander.conflictingOption", message: expect.stringContaining(option) };
+    await expect(run(["--rate", "1", option, value])).rejects.toMatchObject(conflict);
+  });
+
+  test("a seed in production, and keys of a seed in a store that lasts", async () => {
+    vi.stubEnv("NODE_ENV", "production");
+    await expect(run([...anywhere, "--seed", "x"])).rejects.toMatchObject({ option: "seed" });
+    vi.unstubAllEnvs();
+    vi.stubEnv("QKD_TLS_STORE_KEY", "5a".repeat(32));
+    const stored = [...anywhere, "--seed", "x", "--store", join(pki, "seeded")];
+    await expect(run(stored)).rejects.toMatchObject({ option: "seed" });
+    await expect(run([...stored, "--single"])).rejects.toMatchObject({ option: "seed" });
+    vi.unstubAllEnvs();
   });
 
   test("no certificates, and files that are not there", async () => {
