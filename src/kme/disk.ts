@@ -1,7 +1,16 @@
 /** Records in a directory, encrypted: LevelDB, whose lock ends with the process and whose batches are all or nothing. */
 
 import { randomUUID } from "node:crypto";
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { ClassicLevel } from "classic-level";
 import type { CryptoProvider } from "../crypto/provider.ts";
@@ -38,7 +47,8 @@ const COMPACT_MS = 60_000;
 
 /**
  * Opens the records in a directory, or begins them there. Every record is read and checked.
- * Throws StoreError, whose code says what is wrong, and UsageError when the key has another length.
+ * Throws StoreError, whose code says what is wrong, and UsageError: ERR_OPTION_INVALID when the key has another
+ * length, ERR_FILE_UNSAFE when others may write to the directory.
  */
 export async function diskBackend(options: DiskOptions, content: Content): Promise<Backend> {
   const { directory, key, crypto = nodeProvider() } = options;
@@ -52,6 +62,11 @@ export async function diskBackend(options: DiskOptions, content: Content): Promi
     mkdirSync(path.records, { recursive: true, mode: 0o700 });
   } catch (cause) {
     throw new StoreError("ERR_STORE_UNWRITABLE", `the directory ${directory} cannot be made`, { cause });
+  }
+  // Who can put back an old file makes keys come again. Windows keeps no such bits.
+  if (process.platform !== "win32" && (statSync(directory).mode & 0o022) !== 0) {
+    const text = `others may write to the directory ${directory}: make it 0700`;
+    throw new UsageError("ERR_FILE_UNSAFE", text, { option: "directory" });
   }
   const level = await openLevel(directory, path.records, isNew);
   const sealer = new Sealer(crypto, key);

@@ -1,5 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import {
+  chmodSync,
   cpSync,
   mkdirSync,
   mkdtempSync,
@@ -204,6 +205,16 @@ describe("a store does not open", () => {
     writeFileSync(file, "");
     await refused(file, "ERR_STORE_UNWRITABLE");
     await refused(join(file, "below"), "ERR_STORE_UNWRITABLE");
+  });
+
+  test.skipIf(process.platform === "win32")("where others may write (Windows has no such bits)", async () => {
+    const directory = await used();
+    for (const mode of [0o720, 0o702]) {
+      chmodSync(directory, mode);
+      await expect(open(directory)).rejects.toMatchObject({ code: "ERR_FILE_UNSAFE", option: "directory" });
+    }
+    chmodSync(directory, 0o755);
+    await (await open(directory)).close();
   });
 
   test("of a later version", async () => {

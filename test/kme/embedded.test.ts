@@ -2,7 +2,6 @@ import { describe, expect, test } from "vitest";
 import { type Changes, embedded, type Shelf } from "../../src/kme/embedded.ts";
 import { emptyIndex, memoryBackend } from "../../src/kme/memory.ts";
 import { NOTHING } from "../../src/kme/records.ts";
-import { isWiped } from "../support/scripted-source.ts";
 
 const block = (at: number, fill = 1) => ({ key: new Uint8Array(4).fill(fill), at });
 
@@ -65,6 +64,23 @@ describe("a piece of work", () => {
     });
   });
 
+  test("tells at the moment when others see its changes, and never when it fails", async () => {
+    const backend = memoryBackend();
+    const seen: number[] = [];
+    await backend.transact(async (records) => {
+      records.put("outgoing", "one", block(1));
+      records.afterwards(() => seen.push(backend.size("outgoing")));
+      expect(seen).toEqual([]);
+    });
+    const failing = backend.transact(async (records) => {
+      records.put("outgoing", "two", block(1));
+      records.afterwards(() => seen.push(2));
+      throw new Error("no");
+    });
+    await expect(failing).rejects.toThrow("no");
+    expect(seen).toEqual([1]);
+  });
+
   test("is refused once the backend is closed", async () => {
     const backend = memoryBackend();
     await backend.close();
@@ -74,18 +90,6 @@ describe("a piece of work", () => {
 });
 
 const HELD = { master: "m", slaves: ["s"], waiting: ["s"], blocks: 1 };
-
-describe("rows", () => {
-  test("are handed out as copies, and wiped when they go", async () => {
-    const backend = memoryBackend();
-    const row = block(1);
-    await backend.transact(async (records) => records.put("outgoing", "one", row));
-    const copy = await backend.transact((records) => records.get("outgoing", "one"));
-    await backend.transact(async (records) => records.remove("outgoing", "one"));
-    expect(isWiped(row.key)).toBe(true);
-    expect(isWiped(copy!.key)).toBe(false);
-  });
-});
 
 describe("a shelf that fails", () => {
   test("fails the work whose changes it could not write, and the result does not leave", async () => {
@@ -102,12 +106,17 @@ describe("a shelf that fails", () => {
       close: async () => undefined,
     };
     const backend = embedded(shelf, emptyIndex(), NOTHING);
-    const work = () => backend.transact(async (records) => records.put("outgoing", "one", block(1)));
+    const work = () =>
+      backend.transact(async (records) => {
+        records.put("outgoing", "one", block(1));
+        records.count("made", 1);
+      });
     await work();
     failure = new Error("full");
     await expect(work()).rejects.toThrow("full");
     expect(written).toHaveLength(1);
-    // What changes nothing is not written.
+    // What is counted is what would outlast a crash; and what changes nothing is not written.
+    expect(backend.tally).toEqual({ ...NOTHING, made: 1 });
     expect(await backend.transact((records) => records.has("outgoing", "one"))).toBe(true);
   });
 });
