@@ -70,7 +70,7 @@ class Embedded implements Backend {
   }
 
   async #apply({ changes, tally, changed, callbacks }: Work): Promise<void> {
-    if (!changed) return;
+    if (!changed) return runAll(callbacks);
     for (const table of TABLES) {
       for (const [id, row] of changes[table]) {
         if (row === undefined) this.#index[table].delete(id);
@@ -78,10 +78,14 @@ class Embedded implements Backend {
       }
     }
     this.#tally = tally;
-    for (const callback of callbacks) callback();
+    runAll(callbacks);
     await this.#shelf.write(changes, tally);
     this.#durable = tally;
   }
+}
+
+function runAll(callbacks: readonly (() => void)[]): void {
+  for (const callback of callbacks) callback();
 }
 
 /** Changes that are only noted down. */

@@ -327,9 +327,14 @@ class Store implements KeyStore, BlockSink {
     try {
       await this.#backend.transact(async (records) => {
         for (const { direction, block, at } of arrived) {
+          // One id is one block, whatever a link says: the first stays.
+          if (await records.has(direction, block.id)) {
+            wipe(block.key);
+            continue;
+          }
           records.put(direction, block.id, { key: block.key, at });
+          records.count("made", 1);
         }
-        records.count("made", arrived.length);
         records.afterwards(landed);
       });
     } catch {

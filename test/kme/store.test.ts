@@ -196,6 +196,27 @@ describe("stock", () => {
   });
 });
 
+test("a block whose id is there already is wiped, and the first one stays", async () => {
+  const { store, put, blocks, room } = setUp();
+  store.connect(reached);
+  for (const fill of [1, 2]) put("outgoing", "one", fill);
+  const issued = await store.issue({ ...request, bytes: 16 });
+  if (typeof issued === "string") throw new Error(issued);
+  expect(issued[0]!.key).toEqual(new Uint8Array(16).fill(1));
+  expect(isWiped(blocks[1]!.key)).toBe(true);
+  put("outgoing", "two", 3);
+  put("outgoing", "two", 4);
+  expect(await store.issue({ ...request, bytes: 16 })).toHaveLength(1);
+  expect(store.counters).toEqual({ ...NOTHING, made: 2, delivered: 2 });
+  expect([store.stored, room()]).toEqual([0, 4]);
+  // All that arrives may be there already.
+  for (const fill of [5, 6]) {
+    put("outgoing", "three", fill);
+    await store.agree([]);
+  }
+  expect([store.counters.made, store.stored, room()]).toEqual([3, 1, 3]);
+});
+
 describe("the other end", () => {
   test("that is away costs one key, and none more until both agree again", async () => {
     const { store, put } = setUp();
