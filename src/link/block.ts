@@ -17,7 +17,7 @@ export const MOST_BATCHES = 64;
 /** Messages about one block that are taken; each costs a tag. */
 export const MOST_MESSAGES = 4096;
 /** More than the 260 bits of its two tags: found to leave most key of 10^6 sifted bits, tags paid. */
-const ROUND_TRIP_BITS = 1000;
+const ROUND_TRIP_BITS = 400;
 
 /** What both parties must be given alike; `hash` and `random` are each one's own. */
 export interface BlockSettings {
@@ -32,7 +32,7 @@ export interface BlockSettings {
   readonly epsilonCor?: number;
   /** Error rate above which there is no key. Default 0.08. */
   readonly qberThreshold?: number;
-  /** Detections in either basis below which nothing is judged. Default 1000. */
+  /** Detections in either basis below which nothing is judged. Default 400. */
   readonly fewestDetections?: number;
   /** Default `wiesemann-2026`. */
   readonly proof?: ProofName;
@@ -40,7 +40,7 @@ export interface BlockSettings {
   readonly authenticationShare?: number;
   /** Link-made authentication key that is aimed at, in bits each way. Default 65536. */
   readonly authenticationReserveBits?: number;
-  /** What a round trip of Cascade costs in bits of key. Default 1000. */
+  /** What a round trip of Cascade costs in bits of key. Default 400. */
   readonly roundTripBits?: number;
 }
 
