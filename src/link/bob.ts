@@ -106,11 +106,12 @@ export class Bob extends Party {
     if (this.judge(counts) === undefined) return key.wipe();
     const { check } = counts;
     const errors = sum(check.errors) / Math.max(1, sum(check.detections));
-    const { hash, random, roundTripBits } = this.settings;
+    const { hash, random, cascade: variant, roundTripBits } = this.settings;
     const asker = new CascadeAsker(key, {
       hash,
       errorRate: Math.min(0.5, Math.max(LEAST_RATE, errors)),
       seed: random(SEED_BYTES),
+      variant,
       roundTripBits,
     });
     this.#state = { awaits: "cascade", key, counts, asker };

@@ -28,6 +28,7 @@ describe("the settings of a block", () => {
     ["fewestDetections", { fewestDetections: 1 }],
     ["authenticationShare", { authenticationShare: 1 }],
     ["authenticationReserveBits", { authenticationReserveBits: -1 }],
+    ["cascade", { cascade: "opt9" as never }],
     ["roundTripBits", { roundTripBits: 1e9 }],
     ["proof", { proof: "none" as never }],
     ["intensities", { source: { ...settings.source, intensities: [0.1, 0.2, 0.3] } }],
@@ -53,7 +54,7 @@ describe("the settings of a block", () => {
       { source: { ...source, intensities: [0.5, 0.1, 0] as const } },
     ].map(digest);
     expect(new Set([digest(), ...others]).size).toBe(9);
-    expect(digest({ roundTripBits: 5, authenticationReserveBits: 9 })).toBe(digest());
+    expect(digest({ cascade: "opt7", roundTripBits: 5, authenticationReserveBits: 9 })).toBe(digest());
     expect(digest({ random: (length) => new Uint8Array(length) })).toBe(digest());
   });
 });
