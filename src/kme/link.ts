@@ -30,7 +30,7 @@ export interface SimulatedLinkOptions {
   readonly qberThreshold?: number;
   /** Key a piece in stock; default 32. */
   readonly blockBytes?: number;
-  /** Bits of key before correction in the first block, until one has given key; default 400000. */
+  /** Bits of key before correction in the first block, until one has given key; default 360000. */
   readonly firstBits?: number;
   /** The same in later blocks; default 1000000. */
   readonly blockBits?: number;
@@ -126,7 +126,7 @@ class Link implements SimulatedLink {
     this.#preset = preset(oneOf(options, "preset", PRESET_NAMES, "metro-10km"));
     this.#qberThreshold = real(options, "qberThreshold", { fallback: DEFAULT_THRESHOLD, min: 0, max: 0.11 });
     this.#blockBytes = whole(options, "blockBytes", 32, 8, 1024);
-    this.#firstBits = whole(options, "firstBits", 400_000, 1000, 10_000_000);
+    this.#firstBits = whole(options, "firstBits", 360_000, 1000, 10_000_000);
     this.#blockBits = whole(options, "blockBits", 1_000_000, 1000, 10_000_000);
     this.#onBlock = options.onBlock ?? (() => undefined);
     this.#isRepeatable = options.seed !== undefined;
