@@ -111,6 +111,7 @@ class Link implements SimulatedLink {
   #hasGivenKey = false;
   #pauseMs = FIRST_PAUSE_MS;
   #work: Work | undefined;
+  #isWorking = false;
   #timer: NodeJS.Timeout | undefined;
   #isReady: () => void = () => undefined;
   readonly #onBlock: (record: BlockRecord) => void;
@@ -176,7 +177,7 @@ class Link implements SimulatedLink {
       const before = this.#history.length === 0 ? undefined : this.#history.at(-1);
       const work = this.#work ?? this.#block();
       this.#work = undefined;
-      while (work.next().done !== true);
+      while (this.#goOn(work).done !== true);
       const last = this.#history.at(-1);
       if (last === undefined || last === before || last.outcome !== "key") return;
       made += Math.floor((last.secretBits - last.authentication.earnedBits) / 16 / this.#blockBytes);
@@ -195,6 +196,8 @@ class Link implements SimulatedLink {
         delete this.#sinks[name];
         clearTimeout(this.#timer);
         this.#timer = undefined;
+        // Not from within it: then it comes to its own end.
+        if (!this.#isWorking) this.#work?.return();
         this.#work = undefined;
         this.#session?.close();
         this.#session = undefined;
@@ -213,6 +216,7 @@ class Link implements SimulatedLink {
   }
 
   #plan(ms: number): void {
+    if (this.#sinks.a === undefined || this.#sinks.b === undefined) return;
     this.#timer ??= setTimeout(() => this.#tick(), ms).unref();
   }
 
@@ -228,7 +232,7 @@ class Link implements SimulatedLink {
         break;
       }
       this.#work ??= this.#block();
-      const next = this.#work.next();
+      const next = this.#goOn(this.#work);
       if (next.done === true) this.#work = undefined;
       else wait = next.value;
     } while (wait === undefined && performance.now() - from < SLICE_MS);
@@ -238,10 +242,20 @@ class Link implements SimulatedLink {
     this.#plan(Math.max(rest, (wait ?? now) - now));
   }
 
+  #goOn(work: Work): IteratorResult<Wait, void> {
+    this.#isWorking = true;
+    try {
+      return work.next();
+    } finally {
+      this.#isWorking = false;
+    }
+  }
+
   /** One block from the first pulse to the stock, and a pause if it gave nothing. */
   *#block(): Work {
     const from = performance.now();
     const session = (this.#session ??= this.#open());
+    const { alice, bob } = session;
     const bits = this.#hasGivenKey ? this.#blockBits : this.#firstBits;
     const { pulses, batches } = this.#pulses(bits);
     const ended: Partial<Record<"alice" | "bob", EndedBlock>> = {};
@@ -260,28 +274,33 @@ class Link implements SimulatedLink {
         yield undefined;
       }
     };
-    take("alice", session.alice.party.open(batches));
-    yield* carry();
-    for (let batch = 0; batch < batches && session.bob.party.block !== undefined; batch++) {
-      const { alice, bob } = this.#channel.send(pulses);
-      if (bob.slots.length > MOST_DETECTIONS) {
-        // Light of somebody else's: no message holds so many.
-        take("alice", session.alice.party.stop());
-        yield* carry();
-        break;
-      }
-      take("alice", session.alice.party.sent(alice));
-      take("bob", session.bob.party.detected(bob));
-      yield undefined;
+    try {
+      take("alice", alice.party.open(batches));
       yield* carry();
+      const isOpen = () => [alice, bob].every(({ party }) => party.block !== undefined);
+      for (let batch = 0; batch < batches && isOpen(); batch++) {
+        const seen = this.#channel.send(pulses);
+        if (seen.bob.slots.length > MOST_DETECTIONS) {
+          // Light of somebody else's: no message holds so many.
+          take("alice", alice.party.stop());
+          yield* carry();
+          break;
+        }
+        take("alice", alice.party.sent(seen.alice));
+        take("bob", bob.party.detected(seen.bob));
+        yield undefined;
+        yield* carry();
+      }
+      // The pulses take their time, however quickly they were simulated.
+      const lastPulse = from + (1000 * batches * pulses) / this.#preset.optics.source.clockHz;
+      if (performance.now() < lastPulse) {
+        if (lastPulse - performance.now() > PATIENCE_MS) this.#isReady();
+        yield lastPulse;
+      }
+      this.#finish(session, ended.alice, ended.bob);
+    } finally {
+      wipe(ended.alice?.key, ended.bob?.key);
     }
-    // The pulses take their time, however quickly they were simulated.
-    const lastPulse = from + (1000 * batches * pulses) / this.#preset.optics.source.clockHz;
-    if (performance.now() < lastPulse) {
-      if (lastPulse - performance.now() > PATIENCE_MS) this.#isReady();
-      yield lastPulse;
-    }
-    this.#finish(session, ended.alice, ended.bob);
     const [last] = this.#history.slice(-1);
     if (last?.outcome === "key") {
       this.#hasGivenKey = true;
@@ -323,7 +342,6 @@ class Link implements SimulatedLink {
         to.put("incoming", incoming);
       }
     }
-    wipe(ours, theirs);
     this.#isReady();
     if (record !== undefined) this.#onBlock(record);
   }

@@ -86,21 +86,21 @@ describe("a simulated link", () => {
     stop();
   });
 
-  test("over a fibre that is cut gives none, and begins anew once no tag can be paid any more", () => {
-    const { link, a, last, stop } = fed({ seed: "cut", adversary: { cut: true } });
-    const outcomes = new Set<string | undefined>();
-    for (let block = 0; block < 200 && link.status.sessions.opened < 2; block++) {
-      link.fill(1);
-      outcomes.add(last()?.outcome);
-    }
-    expect([...outcomes]).toEqual(["too_few_detections", "ledger_empty"]);
-    expect(link.status.sessions).toEqual({ opened: 2, lastStop: "ERR_LINK_KEY_EXHAUSTED" });
-    link.lay({ adversary: {} });
-    link.fill(1);
-    expect(last()?.outcome).toBe("key");
-    expect(a.outgoing.length).toBeGreaterThan(5);
-    stop();
-  });
+  // In 6 batches and in 10: the last of 504 tags is then the last of a block, or one in the midst of it.
+  test.each([360_000, 630_000])(
+    "over a fibre that is cut, with blocks of %d bits, gives none, and begins anew once no tag can be paid any more",
+    (firstBits) => {
+      const { link, last, stop } = fed({ seed: "cut", adversary: { cut: true }, firstBits });
+      const outcomes = new Set<string | undefined>();
+      for (let block = 0; block < 200 && link.status.sessions.opened < 2; block++) {
+        link.fill(1);
+        outcomes.add(last()?.outcome);
+      }
+      expect([...outcomes]).toEqual(["too_few_detections", "ledger_empty"]);
+      expect(link.status.sessions).toEqual({ opened: 2, lastStop: "ERR_LINK_KEY_EXHAUSTED" });
+      stop();
+    },
+  );
 
   test("makes nothing that there is no room for", async () => {
     const full = fed({}, 0);
@@ -126,6 +126,16 @@ describe("a simulated link", () => {
     await vi.advanceTimersByTimeAsync(5000);
     expect([...a.outgoing, ...a.incoming, ...b.outgoing, ...b.incoming]).toEqual([]);
     expect(link.status.history).toEqual([]);
+  });
+
+  test("may be stopped by whoever is told of a block, and leaves no timer then either", async () => {
+    const onBlock = vi.fn(() => stop());
+    const { link, stop } = fed({ onBlock });
+    while (onBlock.mock.calls.length === 0) await vi.advanceTimersToNextTimerAsync();
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(vi.getTimerCount()).toBe(0);
+    expect(onBlock).toHaveBeenCalledTimes(1);
+    expect(link.status.history).toHaveLength(1);
   });
 
   test("that leads back to where it began has one way only", () => {
