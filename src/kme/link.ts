@@ -80,6 +80,8 @@ const LONGEST_PAUSE_MS = 2000;
 /** Work in one go, and how often the stock is looked at. */
 const SLICE_MS = 10;
 const LOOK_MS = 50;
+/** The stock is filled up again once this part of it is gone: a quarter. */
+const REFILL_PARTS = 4;
 /** Whoever waits for the first block does not wait longer than this for its pulses. */
 const PATIENCE_MS = 1000;
 
@@ -112,6 +114,7 @@ class Link implements SimulatedLink {
   #pauseMs = FIRST_PAUSE_MS;
   #work: Work | undefined;
   #isWorking = false;
+  #mostRoom = 0;
   #timer: NodeJS.Timeout | undefined;
   #isReady: () => void = () => undefined;
   readonly #onBlock: (record: BlockRecord) => void;
@@ -215,6 +218,13 @@ class Link implements SimulatedLink {
     return Math.max(...thereAndBack);
   }
 
+  /** A block for each key that is taken would be work for nothing: a part of the stock must be gone. */
+  #isWanted(): boolean {
+    const room = this.#room();
+    this.#mostRoom = Math.max(this.#mostRoom, room);
+    return room > 0 && room >= this.#mostRoom / REFILL_PARTS;
+  }
+
   #plan(ms: number): void {
     if (this.#sinks.a === undefined || this.#sinks.b === undefined) return;
     this.#timer ??= setTimeout(() => this.#tick(), ms).unref();
@@ -226,7 +236,7 @@ class Link implements SimulatedLink {
     const from = performance.now();
     let wait: Wait;
     do {
-      if (this.#work === undefined && this.#room() === 0) {
+      if (this.#work === undefined && !this.#isWanted()) {
         wait = from + LOOK_MS;
         this.#isReady();
         break;

@@ -118,6 +118,21 @@ describe("a simulated link", () => {
     stop();
   });
 
+  test("is at rest until a quarter of the stock is gone, and then fills it up", async () => {
+    const { link, a, b, stop } = fed({ seed: "rest", firstBits: 360_000, blockBits: 360_000 }, 8);
+    const full = () => [a.outgoing, a.incoming, b.outgoing, b.incoming].every(({ length }) => length === 8);
+    while (!full()) await vi.advanceTimersToNextTimerAsync();
+    a.outgoing.shift();
+    b.incoming.shift();
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(link.status.history).toHaveLength(1);
+    a.outgoing.shift();
+    b.incoming.shift();
+    while (!full()) await vi.advanceTimersToNextTimerAsync();
+    expect(link.status.history).toHaveLength(2);
+    stop();
+  });
+
   test("that is stopped in the midst of a block puts nothing, and leaves no timer", async () => {
     const { link, a, b, stop } = fed();
     await vi.advanceTimersToNextTimerAsync();
