@@ -25,7 +25,11 @@ export class Outgoing {
   }
 
   write(chunk: Uint8Array, done: Done): void {
-    this.#seal([chunk], done);
+    if (chunk.length > LOT_CONTENT_BYTES) this.#seal([chunk], done);
+    else {
+      this.#channel.send(chunk);
+      this.#flush(done);
+    }
   }
 
   writeAll(chunks: readonly { readonly chunk: Uint8Array }[], done: Done): void {
@@ -62,9 +66,13 @@ export class Outgoing {
     }
     if (done !== undefined) this.#waiting = done;
     if (transport.destroyed || transport.writableEnded) return;
-    if (last > 0) transport.cork();
+    if (last === 0) {
+      this.#hand(pieces[0] as Uint8Array, done);
+      return;
+    }
+    transport.cork();
     pieces.forEach((piece, index) => this.#hand(piece, index === last ? done : undefined));
-    if (last > 0) transport.uncork();
+    transport.uncork();
   }
 
   /**
