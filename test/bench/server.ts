@@ -58,13 +58,13 @@ function sink(socket: Duplex): void {
 }
 let received = 0;
 
-/** Resident bytes after collections, without the free room that V8 keeps for busy times. */
-async function memory(): Promise<{ memory: number }> {
+/** After collections with pauses, in which V8 gives back what it keeps for busy times. */
+async function memory(): Promise<{ rss: number; heap: number }> {
   const { gc } = globalThis as { gc?: () => void };
   for (let round = 0; round < 5; round++) {
     gc?.();
     await new Promise((resolve) => void setTimeout(resolve, 100));
   }
-  const { rss, heapTotal, heapUsed } = process.memoryUsage();
-  return { memory: rss - heapTotal + heapUsed };
+  const { rss, heapUsed, external } = process.memoryUsage();
+  return { rss, heap: heapUsed + external };
 }
