@@ -20,3 +20,19 @@ function deed(word: string): Adversary {
   if (name === "loss" && figure <= 200) return { addedLossDb: figure };
   throw new InvalidArgumentError(FORMS);
 }
+
+/** The same the other way round: what is told on the command line for this adversary. */
+export function eavesdropperText({
+  interceptShare = 0,
+  photonNumberSplitting,
+  addedLossDb = 0,
+  cut = false,
+}: Adversary): string {
+  const deeds = [
+    interceptShare > 0 && `intercept=${interceptShare}`,
+    photonNumberSplitting !== undefined && `split=${photonNumberSplitting.blockedSingles}`,
+    addedLossDb > 0 && `loss=${addedLossDb}`,
+    cut && "cut",
+  ];
+  return deeds.filter((deed) => deed !== false).join(",");
+}

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "commander";
 import { describe, expect, test } from "vitest";
-import { eavesdropper } from "../../src/cli/eavesdropper.ts";
+import { eavesdropper, eavesdropperText } from "../../src/cli/eavesdropper.ts";
 
 describe("an eavesdropper on the command line", () => {
   test.each([
@@ -9,7 +9,10 @@ describe("an eavesdropper on the command line", () => {
     ["loss=3.5", { addedLossDb: 3.5 }],
     ["cut", { cut: true }],
     ["intercept=0.1,loss=2", { interceptShare: 0.1, addedLossDb: 2 }],
-  ])("%s", (text, adversary) => expect(eavesdropper(text)).toEqual(adversary));
+  ])("%s", (text, adversary) => {
+    expect(eavesdropper(text)).toEqual(adversary);
+    expect(eavesdropperText(adversary)).toBe(text);
+  });
 
   test.each(["", "intercept", "intercept=", "intercept=1.1", "intercept=-1", "intercept=0.1e1", "split=2"])(
     "%j is refused",

@@ -3,6 +3,7 @@ import { basename, join } from "node:path";
 import { statSync } from "node:fs";
 import { PRESETS, type KeyLeg, type PolicyName } from "../../handshake/policy.ts";
 import type { SecurityRecord } from "../../observe/evidence.ts";
+import type { ClientFlags } from "../channel-options.ts";
 import type { ErrorRecord } from "../output.ts";
 import type { Progress } from "../transfer/report.ts";
 import type { Account } from "./orders.ts";
@@ -17,7 +18,7 @@ import {
   type Outcome,
   type Scene,
 } from "./scenes.ts";
-import { ORDER_MS, sha256Of, type Stage } from "./stage.ts";
+import { type Cast, ORDER_MS, sha256Of, type Stage } from "./stage.ts";
 
 /** What the main job showed. */
 export interface Carried {
@@ -129,11 +130,31 @@ export async function takeAway(
 
 async function attempt(stage: Stage, bed: Bed, scene: Scene, policy: PolicyName): Promise<Trial> {
   const { port } = await stage.server.ask("listen", { flags: serverFlags(bed, policy, scene) }, ORDER_MS);
-  const tried = await stage.client.ask("attempt", { flags: clientFlags(bed, policy, scene), port }, ORDER_MS);
-  const server = await stage.server.ask("account", { port: tried.port }, ORDER_MS);
-  const expected = scene.expected[policy];
+  const { account: _, ...trial } = await connectTo(stage, port, {
+    flags: clientFlags(bed, policy, scene),
+    scene: scene.name,
+    policy,
+    expected: scene.expected[policy],
+  });
+  return trial;
+}
+
+export interface Attempt extends Pick<Trial, "scene" | "policy" | "expected"> {
+  readonly flags: ClientFlags;
+}
+
+/** One connection to a server that listens, and the client's account of it. */
+export async function connectTo(
+  stage: Cast,
+  port: number,
+  { flags, scene, policy, expected }: Attempt,
+): Promise<Trial & { readonly account: Account }> {
+  const tried = await stage.client.ask("attempt", { flags, port }, ORDER_MS);
+  // Who refuses before a word is said, the server never heard of.
+  const isHeardOf = tried.account.security !== undefined || tried.account.error.error === "PeerAlert";
+  const server = isHeardOf ? await stage.server.ask("account", { port: tried.port }, ORDER_MS) : null;
   const found = verdict(policy, tried.account, server);
-  return { scene: scene.name, policy, expected, ok: found.outcome === expected, ...found };
+  return { scene, policy, expected, ok: found.outcome === expected, ...found, account: tried.account };
 }
 
 type Verdict = Pick<Trial, "outcome" | "side" | "reason" | "code">;

@@ -3,7 +3,9 @@ import { readFileSync } from "node:fs";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { startPair } from "../../kme/pair.ts";
+import { type KmePair, startPair } from "../../kme/pair.ts";
+import type { Degradation } from "../../handshake/policy.ts";
+import type { BlockRecord } from "../../link/block.ts";
 import { connect } from "../../node/connect.ts";
 import { createServer } from "../../node/server.ts";
 import type { QkdTlsSocket } from "../../node/socket.ts";
@@ -24,7 +26,7 @@ const TELL_EVERY_MS = 50;
 export function handlersOf(role: Role): Handlers {
   switch (role) {
     case "kmes":
-      return { pair: startKmes };
+      return kmesHandlers();
     case "server":
       return serverHandlers();
     case "client":
@@ -33,23 +35,40 @@ export function handlersOf(role: Role): Handlers {
   throw new RangeError("no such role");
 }
 
-const startKmes: NonNullable<Handlers["pair"]> = async ({ directory }) => {
-  const pem = (name: string): Buffer => readFileSync(join(directory, name));
-  const member = (id: string, sae: string) => ({
-    id,
-    listen: { host: HOST, port: 0 },
-    cert: pem(`${id}.crt`),
-    key: pem(`${id}.key`),
-    saes: [sae],
-  });
-  const { a, b } = await startPair({
-    ca: pem("ca.crt"),
-    a: member("kme-a", "sae-a"),
-    b: member("kme-b", "sae-b"),
-    link: { maxStored: 200 },
-  });
-  return { a: a.url, b: b.url };
-};
+function kmesHandlers(): Handlers {
+  let pair: KmePair | undefined;
+  const blocks: BlockRecord[] = [];
+  const running = (): KmePair => {
+    if (pair === undefined) throw new Error("the KMEs have not been started");
+    return pair;
+  };
+  return {
+    async pair({ directory, stock }) {
+      const pem = (name: string): Buffer => readFileSync(join(directory, name));
+      const member = (id: string, sae: string) => ({
+        id,
+        listen: { host: HOST, port: 0 },
+        cert: pem(`${id}.crt`),
+        key: pem(`${id}.key`),
+        saes: [sae],
+      });
+      pair = await startPair({
+        ca: pem("ca.crt"),
+        a: member("kme-a", "sae-a"),
+        b: member("kme-b", "sae-b"),
+        link: { maxStored: stock, onBlock: (record) => void blocks.push(record) },
+      });
+      return { a: pair.a.url, b: pair.b.url };
+    },
+    async eavesdrop({ adversary }) {
+      running().stores.link?.lay({ adversary });
+      return null;
+    },
+    async figures() {
+      return { blocks, stock: running().stores.a.stored };
+    },
+  };
+}
 
 function serverHandlers(): Handlers {
   const accounts = new Map<number, Account>();
@@ -100,10 +119,10 @@ async function serve(socket: QkdTlsSocket, directory: string | undefined): Promi
   return undefined;
 }
 
-function accountOf(socket: QkdTlsSocket, report?: Report): Account {
+function accountOf(socket: QkdTlsSocket, report?: Report, event?: readonly Degradation[]): Account {
   const { security } = socket;
   if (security === undefined) throw new Error("the channel says nothing about itself");
-  return { security, ...(report === undefined ? {} : { report }) };
+  return { security, ...(report && { report }), ...(event && { event }) };
 }
 
 const clientHandlers: Handlers = {
@@ -139,14 +158,16 @@ async function withSocket(
 ): Promise<{ readonly port: number; readonly account: Account }> {
   const options = clientOptions(flags);
   let localPort = 0;
+  let event: readonly Degradation[] | undefined;
   try {
     const socket = connect({ ...options, host: HOST, port });
     // The same error also fails whoever waits for something else of this socket.
     socket.on("error", () => undefined);
     socket.once("connect", () => (localPort = socket.localPort ?? 0));
+    socket.once("degraded", (degraded: readonly Degradation[]) => (event = degraded));
     await once(socket, "secureConnect");
     const report = await use(socket);
-    return { port: localPort, account: accountOf(socket, report) };
+    return { port: localPort, account: accountOf(socket, report, event) };
   } catch (error) {
     return { port: localPort, account: { error: errorRecord(error) } };
   } finally {

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makePki } from "../pki-files.ts";
 import { unreadable } from "../value.ts";
+import type { Role } from "./orders.ts";
 import { Part } from "./part.ts";
 import { STRANGER, type Bed } from "./scenes.ts";
 
@@ -12,8 +13,11 @@ import { STRANGER, type Bed } from "./scenes.ts";
 export const ORDER_MS = 20_000;
 const CHUNK_BYTES = 2 ** 20;
 
+/** Whom the acts of the demo ask. */
+export type Cast = Readonly<Record<Role, Pick<Part, "ask">>>;
+
 /** The demo's processes and files. `clear` removes them all, and so does the end of this process. */
-export class Stage {
+export class Stage implements Cast {
   readonly directory = mkdtempSync(join(tmpdir(), "qkd-tls-demo-"));
   readonly kmes: Part;
   readonly server: Part;
@@ -35,12 +39,12 @@ export class Stage {
     return [this.kmes, this.server, this.client].filter((part) => part !== undefined);
   }
 
-  /** Makes the certificates and starts the KMEs. */
-  async prepare(): Promise<Bed> {
+  /** Makes the certificates and starts the KMEs, with room for so many keys each way. */
+  async prepare(stock: number): Promise<Bed> {
     const { directory } = this;
     makePki({ directory, days: 1 });
     makePki({ directory: join(directory, STRANGER), days: 1 });
-    const { a, b } = await this.kmes.ask("pair", { directory }, ORDER_MS);
+    const { a, b } = await this.kmes.ask("pair", { directory, stock }, ORDER_MS);
     return { directory, kmeA: a, kmeB: b };
   }
 

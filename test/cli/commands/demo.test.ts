@@ -53,6 +53,40 @@ test("carries a file over all three secrets, then shows what each policy does wi
   expect(leftovers()).toEqual([]);
 });
 
+test("tells what an eavesdropper does: the link stops, hybrid is refused, prefer-hybrid says what it lacks, and back", async () => {
+  const { code, stdout, stderr } = await qkdTls(["demo", "--eavesdrop", "--json"]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  const { ok, chapters } = JSON.parse(stdout);
+  expect(ok).toBe(true);
+  const [flow, arrives, dry, back] = chapters;
+  expect(flow.block).toMatchObject({ simulated: true, outcome: "key" });
+  expect(arrives.block).toMatchObject({ outcome: "qber_over_threshold", secretBits: 0 });
+  expect(arrives.block.qber.check).toBeGreaterThan(arrives.block.qberThreshold);
+  expect(dry.stock).toBe(0);
+  const [hybrid, preferHybrid] = dry.connections;
+  expect(hybrid).toMatchObject({ outcome: "client refuses: no QKD", code: "ERR_POLICY_QKD_REQUIRED" });
+  expect(hybrid.reason).toContain("not enough key");
+  expect(preferHybrid).toMatchObject({
+    policy: "prefer-hybrid",
+    outcome: "connected without QKD",
+    security: { degraded: [{ missing: "qkd", code: "ERR_QKD_EMPTY" }] },
+    event: [{ missing: "qkd", code: "ERR_QKD_EMPTY" }],
+  });
+  expect(preferHybrid.security.secrets).toMatchObject({
+    ecdh: { present: true },
+    mlkem: { present: true },
+    qkd: { present: false },
+  });
+  expect(back.connections).toMatchObject([{ outcome: "connected" }, { outcome: "connected" }]);
+  expect(leftovers()).toEqual([]);
+});
+
+test("an eavesdropper and a file are two stories", async () => {
+  const { code, stderr } = await qkdTls(["demo", "--eavesdrop", "cut", "--size", "1k"]);
+  expect(stderr).toContain("'--eavesdrop [what]' cannot be used with option '--size <bytes>'");
+  expect(code).toBe(2);
+});
+
 test("its parts are for itself alone", async () => {
   const { code, stderr } = await qkdTls(["demo-part", "server"]);
   expect(stderr).toBe("qkd-tls: demo is missing: demo-part is started by `qkd-tls demo` alone\n");
