@@ -5,6 +5,7 @@ import { StoreError, UsageError } from "../protocol/errors.ts";
 import { SIMULATED } from "../qkd/container.ts";
 import { ownSae, parseKeyId } from "../qkd/names.ts";
 import { onlyKnown, whole } from "../protocol/options.ts";
+import { Deliveries } from "./deliveries.ts";
 import type { IssuedKey, KeyStore } from "./store.ts";
 
 export interface KmeRequest {
@@ -23,6 +24,7 @@ export interface KmeAnswer {
 }
 
 export interface KmeApi {
+  readonly deliveries: Deliveries;
   /** Never rejects for anything that a caller sends. */
   answer(request: KmeRequest): Promise<KmeAnswer>;
 }
@@ -73,6 +75,7 @@ class Refusal extends Error {
 }
 
 class Api implements KmeApi {
+  readonly deliveries = new Deliveries();
   readonly #id: string;
   readonly #saes: ReadonlySet<string>;
   readonly #routes = new Map<string, Route>();
@@ -92,6 +95,12 @@ class Api implements KmeApi {
   }
 
   async answer(request: KmeRequest): Promise<KmeAnswer> {
+    const answer = await this.#answer(request);
+    if (answer.status >= 400) this.deliveries.countRefusal(answer.status);
+    return answer;
+  }
+
+  async #answer(request: KmeRequest): Promise<KmeAnswer> {
     try {
       const { sae, what, query } = parseTarget(request.target);
       const methods = what === "status" ? ["GET"] : ["GET", "POST"];
@@ -157,6 +166,7 @@ class Api implements KmeApi {
     const issued = await store.issue({ master, slaves: [...slaves], number, bytes: size / 8 });
     if (issued === "insufficient") throw new Refusal(503, "insufficient keys are available");
     if (issued === "unlinked") throw new Refusal(503, "the KME at the other end cannot be reached");
+    this.deliveries.countKeys({ verb: "enc_keys", master, slave, keys: issued.length });
     return delivery(issued, store);
   }
 
@@ -168,6 +178,7 @@ class Api implements KmeApi {
     if (found === "unknown" || store === undefined) {
       throw new Refusal(400, "one or more keys specified are not found on KME");
     }
+    this.deliveries.countKeys({ verb: "dec_keys", master, slave, keys: found.length });
     return delivery(found, store);
   }
 

@@ -139,6 +139,10 @@ class DiskShelf implements Shelf {
     this.#compacting = setInterval(() => void this.#compact(), COMPACT_MS).unref();
   }
 
+  get failure(): StoreError | undefined {
+    return this.#failure;
+  }
+
   async load(content: Content, witness: string, isNew: boolean): Promise<{ index: Index; tally: Tally }> {
     const format = this.#level.getSync(FORMAT);
     if (format === undefined) {

@@ -8,6 +8,8 @@ export type Changes = { readonly [T in Table]: ReadonlyMap<string, Rows[T] | und
 
 /** Where the rows themselves are. */
 export interface Shelf {
+  /** Why nothing is read or written here any more. */
+  readonly failure?: StoreError | undefined;
   /** A copy of a row that is there. Throws StoreError when it cannot be read. */
   read<T extends Table>(table: T, id: string): Rows[T];
   /** What it says is there from now on; fulfilled once it would outlast a crash. Takes over the rows. */
@@ -37,6 +39,10 @@ class Embedded implements Backend {
     this.#index = index;
     this.#tally = tally;
     this.#durable = tally;
+  }
+
+  get failure(): StoreError | undefined {
+    return this.#shelf.failure;
   }
 
   get tally(): Tally {

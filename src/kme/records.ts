@@ -1,5 +1,7 @@
 /** The seam between the rules of a key store and the place where its records lie. */
 
+import type { StoreError } from "../protocol/errors.ts";
+
 /** A block of key that nobody has used. Whoever is handed a row owns its key and wipes it. */
 export interface BlockRow {
   readonly key: Uint8Array;
@@ -87,6 +89,8 @@ export interface Backend {
   transact<T>(work: (records: Transaction) => Promise<T>): Promise<T>;
   /** Rows in a table, as far as this process knows. */
   size(table: Table): number;
+  /** Why nothing can be read or written any more; undefined as long as it can. */
+  readonly failure: StoreError | undefined;
   /** What is counted durably. */
   readonly tally: Tally;
   /** Waits for what is under way; then nothing is possible any more. */

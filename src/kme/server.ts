@@ -7,6 +7,7 @@ import { TLSSocket } from "node:tls";
 import { UsageError } from "../protocol/errors.ts";
 import { LONGEST_MS, onlyKnown, whole } from "../protocol/options.ts";
 import { type KmeAnswer, type KmeApi, type KmeIdentity, kmeApi } from "./api.ts";
+import type { DeliveryFigures } from "./deliveries.ts";
 
 type Pem = string | Uint8Array;
 
@@ -40,6 +41,7 @@ export interface Kme {
   readonly host: string;
   readonly port: number;
   readonly url: string;
+  readonly deliveries: DeliveryFigures;
   /** Ends every connection. The stores stay open. */
   close(): Promise<void>;
 }
@@ -86,6 +88,7 @@ export async function startKme(options: KmeOptions): Promise<Kme> {
     host,
     port,
     url: `https://${name}:${port}`,
+    deliveries: api.deliveries,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -101,6 +104,10 @@ async function serve(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  const refuse = (status: number, message: string): KmeAnswer => {
+    api.deliveries.countRefusal(status);
+    return { status, body: { message } };
+  };
   try {
     const caller = callerOf(request);
     if (caller === undefined)
@@ -121,8 +128,6 @@ async function serve(
     else reply(response, refuse(503, "internal error"));
   }
 }
-
-const refuse = (status: number, message: string): KmeAnswer => ({ status, body: { message } });
 
 function reply(response: ServerResponse, { status, body, allow }: KmeAnswer): void {
   const bytes = Buffer.from(JSON.stringify(body));

@@ -2,6 +2,7 @@
 
 import { randomUUID } from "node:crypto";
 import { wipe } from "../protocol/bytes.ts";
+import type { StoreError } from "../protocol/errors.ts";
 import { LONGEST_MS, onlyKnown, whole } from "../protocol/options.ts";
 import { type DiskOptions, diskBackend } from "./disk.ts";
 import type { Block, BlockSink, Direction, KeyFeed } from "./feed.ts";
@@ -56,6 +57,10 @@ export interface KeyStore {
   /** Blocks that we may issue from, and the most that fit. */
   readonly stored: number;
   readonly maxStored: number;
+  /** Blocks that the other end may issue from; as many fit. */
+  readonly storedIncoming: number;
+  /** Why no key can be stored or delivered any more, such as a full disk; undefined as long as it can. */
+  readonly failure: StoreError | undefined;
   /** What became of the blocks that were ever put here. */
   readonly counters: Tally;
   /** Where issues are announced; until then none is made. */
@@ -156,6 +161,14 @@ class Store implements KeyStore, BlockSink {
 
   get stored(): number {
     return this.#backend.size("outgoing") + this.#landing.outgoing;
+  }
+
+  get storedIncoming(): number {
+    return this.#backend.size("incoming") + this.#landing.incoming;
+  }
+
+  get failure(): StoreError | undefined {
+    return this.#backend.failure;
   }
 
   get counters(): Tally {

@@ -300,6 +300,29 @@ describe("refuses", () => {
   });
 });
 
+describe("the counters", () => {
+  test("have the keys that each pair of SAEs was given, by verb, on either side", async () => {
+    const two = await ask(a, "sae-a", "sae-b/enc_keys", { number: 2, additional_slave_SAE_IDs: ["sae-c"] });
+    await ask(a, "sae-a", "sae-b/enc_keys");
+    await ask(b, "sae-b", "sae-a/dec_keys", ids(two));
+    await ask(b, "sae-c", "sae-a/dec_keys", ids(two));
+    const row = (verb: string, slave: string, keys: number) => ({ verb, master: "sae-a", slave, keys });
+    expect(a.deliveries.delivered).toEqual([row("enc_keys", "sae-b", 3)]);
+    expect(b.deliveries.delivered).toEqual([row("dec_keys", "sae-b", 2), row("dec_keys", "sae-c", 2)]);
+    expect([a.deliveries.refused, b.deliveries.refused]).toEqual([new Map(), new Map()]);
+  });
+
+  test("have refusals by status, and no name that a caller made up", async () => {
+    await ask(a, "stranger", "sae-b/enc_keys");
+    await ask(a, "sae-a", "stranger/enc_keys");
+    await ask(a, "sae-a", "sae-b/enc_keys", "no JSON");
+    await ask(a, "sae-a", "nowhere");
+    await ask(a, "sae-a", "sae-b/enc_keys", { number: 21 });
+    expect(a.deliveries.delivered).toEqual([]);
+    expect(Object.fromEntries(a.deliveries.refused)).toEqual({ 400: 2, 401: 1, 404: 1, 503: 1 });
+  });
+});
+
 test("options are refused by name", () => {
   const make = (rest: object) => () => kmeApi({ id: "kme-a", saes: ["sae-a"], links: [], ...rest });
   expect(make({ id: "" })).toThrow(expect.objectContaining({ option: "id" }));

@@ -322,6 +322,7 @@ describe("a store that cannot be written any more", () => {
     const directory = fresh();
     const backend = await open(directory);
     await put(backend, "one", "two");
+    expect(backend.failure).toBeUndefined();
     const batch = vi.spyOn(ClassicLevel.prototype, "batch");
     batch.mockRejectedValue(new Error("no space left on device"));
     const take = backend.transact(async (records) => {
@@ -331,6 +332,7 @@ describe("a store that cannot be written any more", () => {
     });
     await expect(take).rejects.toMatchObject({ code: "ERR_STORE_UNWRITABLE" });
     batch.mockRestore();
+    expect(backend.failure).toMatchObject({ code: "ERR_STORE_UNWRITABLE" });
     // What the disk holds is not what was meant to be there: nothing is given out any more.
     await expect(put(backend, "three")).rejects.toMatchObject({ code: "ERR_STORE_UNWRITABLE" });
     await backend.close();

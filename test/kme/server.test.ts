@@ -109,8 +109,10 @@ describe("on the wire", () => {
 
 describe("whatever comes", () => {
   test("a body that is too long is refused", async () => {
+    const before = pair.a.deliveries.refused.get(400) ?? 0;
     const reply = await send("/api/v1/keys/sae-b/enc_keys", { method: "POST", body: " ".repeat(1001) });
     expect([reply.status, message(reply)]).toEqual([400, "the request body is longer than 1000 bytes"]);
+    expect(pair.a.deliveries.refused.get(400)).toBe(before + 1);
     await works();
   });
 

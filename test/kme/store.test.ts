@@ -47,6 +47,14 @@ function setUp(options: object = {}) {
   return { store, time, put, blocks, accept, room: () => sink()?.room("outgoing") };
 }
 
+test("the stock is counted each way", () => {
+  const { store, put } = setUp();
+  put("outgoing", "one", 1);
+  put("incoming", "two", 2);
+  put("incoming", "three", 3);
+  expect([store.stored, store.storedIncoming, store.failure]).toEqual([1, 2, undefined]);
+});
+
 describe("a key", () => {
   test("is made of whole blocks; what is left over is wiped", async () => {
     const { store, put, blocks, room } = setUp();
