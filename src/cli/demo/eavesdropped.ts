@@ -101,8 +101,8 @@ class Story {
     const tried = { connected: 0, refused: 0 };
     let isNoticed = false;
     await this.#until(async () => {
-      // The block that was under way may have come to its end undisturbed.
-      const blocks = (await this.#figures()).blocks.slice(before);
+      // The block that was under way was disturbed for a part of its time.
+      const blocks = (await this.#figures()).blocks.slice(before + 1);
       isNoticed = blocks.some(({ outcome }) => outcome !== "key");
       if (isNoticed || blocks.length >= ENOUGH_BLOCKS) return true;
       await this.#hybrid(name, tried);
