@@ -15,13 +15,14 @@ import { join } from "node:path";
 import { ClassicLevel } from "classic-level";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { nodeProvider } from "../crypto/node.ts";
-import { fromUtf8, utf8, wipe } from "../protocol/bytes.ts";
+import { utf8, wipe } from "../protocol/bytes.ts";
 import { StoreError, UsageError } from "../protocol/errors.ts";
-import { type Changes, embedded, type Index, type Shelf } from "./embedded.ts";
+import { embedded, type Index, type Shelf } from "./embedded.ts";
+import { type Content, isTally, jsonObject, kindOf, VERSION, wordsOf } from "./format.ts";
 import { emptyIndex } from "./memory.ts";
-import { type Backend, NOTHING, type Rows, type Table, TABLES, type Tally } from "./records.ts";
+import { type Backend, type Changes, NOTHING, type Rows, type Table, TABLES, type Tally } from "./records.ts";
 import { decodeRow, encodeRow } from "./row.ts";
-import { fingerprint, Sealer, STORE_KEY_BYTES } from "./sealer.ts";
+import { addPrint, dropPrint, fingerprint, Sealer, storeSealer } from "./sealer.ts";
 
 export interface DiskOptions {
   /** Made with rights for its owner alone when it is not there. One process at a time has it open. */
@@ -31,17 +32,8 @@ export interface DiskOptions {
   readonly crypto?: CryptoProvider;
 }
 
-/** What the blocks of a store are; it never changes. */
-export interface Content {
-  readonly blockBytes: number;
-  readonly simulated: boolean;
-}
-
-const VERSION = 1;
 const FORMAT = "format";
 const HEAD = "head";
-/** Sums of fingerprints stay exact below this. */
-const SUMS = 2 ** 48;
 /** How often the files are rewritten without the ciphertext of what was removed: also on opening and closing. */
 const COMPACT_MS = 60_000;
 
@@ -52,10 +44,7 @@ const COMPACT_MS = 60_000;
  */
 export async function diskBackend(options: DiskOptions, content: Content): Promise<Backend> {
   const { directory, key, crypto = nodeProvider() } = options;
-  if (key.length !== STORE_KEY_BYTES) {
-    const text = `the key of a store has ${STORE_KEY_BYTES} bytes, not ${key.length}`;
-    throw new UsageError("ERR_OPTION_INVALID", text, { option: "key" });
-  }
+  const sealer = storeSealer(crypto, key);
   const path = { records: join(directory, "records"), witness: join(directory, "witness") };
   const isNew = !existsSync(path.witness);
   try {
@@ -69,7 +58,6 @@ export async function diskBackend(options: DiskOptions, content: Content): Promi
     throw new UsageError("ERR_FILE_UNSAFE", text, { option: "directory" });
   }
   const level = await openLevel(directory, path.records, isNew);
-  const sealer = new Sealer(crypto, key);
   const shelf = new DiskShelf({ directory, level, sealer });
   try {
     const { index, tally } = await shelf.load(content, path.witness, isNew);
@@ -192,7 +180,7 @@ class DiskShelf implements Shelf {
       for (const [id, row] of changes[table]) {
         const place = `${table}!${id}`;
         const before = this.#sealedAt(place);
-        if (before !== undefined) this.#sum = (this.#sum - fingerprint(before) + SUMS) % SUMS;
+        if (before !== undefined) this.#sum = dropPrint(this.#sum, fingerprint(before));
         if (row === undefined) {
           this.#unwritten.set(place, GONE);
           batch.operations.push({ type: "del", key: place, value: GONE });
@@ -350,7 +338,7 @@ class DiskShelf implements Shelf {
   }
 
   #note(sealed: Uint8Array): void {
-    this.#sum = (this.#sum + fingerprint(sealed)) % SUMS;
+    this.#sum = addPrint(this.#sum, fingerprint(sealed));
   }
 
   /**
@@ -396,27 +384,6 @@ function emptyBatch(): Batch {
   return { operations: [], done, settle, head: GONE, commit: 0 };
 }
 
-const wordsOf = (store: string, { blockBytes, simulated }: Content): string =>
-  `${VERSION} ${store} ${blockBytes} ${simulated}`;
-
-const kindOf = ({ blockBytes, simulated }: Content): string =>
-  `${simulated ? "simulated" : "real"} blocks of ${blockBytes} bytes`;
-
 function corrupt(directory: string, fault: string, cause?: unknown): StoreError {
   return new StoreError("ERR_STORE_CORRUPT", `the store ${directory} is damaged: ${fault}`, { cause });
-}
-
-function jsonObject(bytes: Uint8Array): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(fromUtf8(bytes));
-    if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-    return value as Record<string, unknown>; // a JSON object is exactly that
-  } catch {
-    return undefined;
-  }
-}
-
-function isTally(value: unknown): value is Tally {
-  if (typeof value !== "object" || value === null) return false;
-  return Object.keys(NOTHING).every((name) => Number.isSafeInteger(Reflect.get(value, name)));
 }

@@ -1,10 +1,16 @@
 /** A backend for one process: work is done one piece after the other, upon an index in memory. */
 
 import { StoreError } from "../protocol/errors.ts";
-import { type Backend, type Rows, type Table, TABLES, type Tally, type Transaction } from "./records.ts";
-
-/** The rows that one piece of work leaves behind; undefined for a row that goes. */
-export type Changes = { readonly [T in Table]: ReadonlyMap<string, Rows[T] | undefined> };
+import {
+  type Backend,
+  type Changes,
+  type Rows,
+  type Table,
+  TABLES,
+  type Tally,
+  type Transaction,
+} from "./records.ts";
+import { type Ground, Work } from "./work.ts";
 
 /** Where the rows themselves are. */
 export interface Shelf {
@@ -25,7 +31,8 @@ export function embedded(shelf: Shelf, index: Index, tally: Tally): Backend {
   return new Embedded(shelf, index, tally);
 }
 
-class Embedded implements Backend {
+class Embedded implements Backend, Ground {
+  readonly isShared = false;
   readonly #shelf: Shelf;
   readonly #index: Index;
   /** As of the latest work, and as of the latest that would outlast a crash. */
@@ -56,7 +63,7 @@ class Embedded implements Backend {
   async transact<T>(work: (records: Transaction) => Promise<T>): Promise<T> {
     if (this.#closed) throw new StoreError("ERR_STORE_CLOSED", "the key store is closed");
     const turn = this.#last.then(async () => {
-      const records = new Work(this.#shelf, this.#index, this.#tally);
+      const records = new Work(this, this.#tally);
       const result = await work(records);
       // The next piece of work need not wait until this one is on the disk: it is written after it.
       return { result, written: this.#apply(records) };
@@ -65,6 +72,27 @@ class Embedded implements Backend {
     const { result, written } = await turn;
     await written;
     return result;
+  }
+
+  sizeOf(table: Table): number {
+    return this.#index[table].size;
+  }
+
+  async has(table: Table, id: string): Promise<boolean> {
+    return this.#index[table].has(id);
+  }
+
+  async get<T extends Table>(table: T, id: string): Promise<Rows[T] | undefined> {
+    return this.#index[table].has(id) ? this.#shelf.read(table, id) : undefined;
+  }
+
+  async oldest(table: Table, count: number, until: number): Promise<readonly string[]> {
+    const found: string[] = [];
+    for (const [id, at] of this.#index[table]) {
+      if (at > until || found.length >= count) break;
+      found.push(id);
+    }
+    return found;
   }
 
   async close(): Promise<void> {
@@ -92,88 +120,4 @@ class Embedded implements Backend {
 
 function runAll(callbacks: readonly (() => void)[]): void {
   for (const callback of callbacks) callback();
-}
-
-/** Changes that are only noted down. */
-class Work implements Transaction {
-  readonly changes: { readonly [T in Table]: Map<string, Rows[T] | undefined> } = {
-    outgoing: new Map(),
-    incoming: new Map(),
-    held: new Map(),
-    doubt: new Map(),
-  };
-  readonly callbacks: (() => void)[] = [];
-  changed = false;
-  readonly #shelf: Shelf;
-  readonly #index: Index;
-  #tally: Tally;
-
-  constructor(shelf: Shelf, index: Index, tally: Tally) {
-    this.#shelf = shelf;
-    this.#index = index;
-    this.#tally = tally;
-  }
-
-  get tally(): Tally {
-    return this.#tally;
-  }
-
-  async size(table: Table): Promise<number> {
-    let size = this.#index[table].size;
-    for (const [id, row] of this.changes[table]) {
-      size += Number(row !== undefined) - Number(this.#index[table].has(id));
-    }
-    return size;
-  }
-
-  async has(table: Table, id: string): Promise<boolean> {
-    const changes = this.changes[table];
-    return changes.has(id) ? changes.get(id) !== undefined : this.#index[table].has(id);
-  }
-
-  async get<T extends Table>(table: T, id: string): Promise<Rows[T] | undefined> {
-    const changes = this.changes[table];
-    if (changes.has(id)) {
-      const row = changes.get(id);
-      return row && { ...row, key: new Uint8Array(row.key) };
-    }
-    return this.#index[table].has(id) ? this.#shelf.read(table, id) : undefined;
-  }
-
-  async oldest(table: Table, count: number, until = Infinity): Promise<readonly string[]> {
-    const found: string[] = [];
-    if (count <= 0) return found;
-    const changes = this.changes[table];
-    for (const [id, at] of this.#index[table]) {
-      if (at > until) break;
-      if (changes.has(id) && changes.get(id) === undefined) continue;
-      found.push(id);
-      if (found.length >= count) return found;
-    }
-    const isNew = (id: string, at: number): boolean => at <= until && !this.#index[table].has(id);
-    for (const [id, row] of changes) {
-      if (found.length < count && row !== undefined && isNew(id, row.at)) found.push(id);
-    }
-    return found;
-  }
-
-  put<T extends Table>(table: T, id: string, row: Rows[T]): void {
-    this.changes[table].set(id, row);
-    this.changed = true;
-  }
-
-  remove(table: Table, id: string): void {
-    this.changes[table].set(id, undefined);
-    this.changed = true;
-  }
-
-  count(what: keyof Tally, by: number): void {
-    if (by === 0) return;
-    this.#tally = { ...this.#tally, [what]: this.#tally[what] + by };
-    this.changed = true;
-  }
-
-  afterwards(callback: () => void): void {
-    this.callbacks.push(callback);
-  }
 }

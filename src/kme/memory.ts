@@ -2,8 +2,8 @@
 
 import { wipe } from "../protocol/bytes.ts";
 import { StoreError } from "../protocol/errors.ts";
-import { type Changes, embedded, type Index, type Shelf } from "./embedded.ts";
-import { type Backend, NOTHING, type Rows, type Table, TABLES } from "./records.ts";
+import { embedded, type Index, type Shelf } from "./embedded.ts";
+import { type Backend, type Changes, NOTHING, type Rows, type Table, TABLES } from "./records.ts";
 
 /** An empty backend whose records end with the process, and are wiped when it closes. */
 export function memoryBackend(): Backend {

@@ -1,12 +1,11 @@
 /** Two KMEs and the link between them, in one process. */
 
-import { join } from "node:path";
 import { UsageError } from "../protocol/errors.ts";
 import { onlyKnown } from "../protocol/options.ts";
 import type { KmeLimits } from "./api.ts";
-import type { DiskOptions } from "./disk.ts";
 import { type Generator, type GeneratorOptions, type KeyFeed, sharedGenerator } from "./feed.ts";
 import { type SimulatedLink, simulatedLink, type SimulatedLinkOptions } from "./link.ts";
+import { type Place, within } from "./place.ts";
 import { type Kme, type Listen, type ServerLimits, startKme } from "./server.ts";
 import { type KeyStore, keyStore, openKeyStore, type StoreOptions } from "./store.ts";
 
@@ -31,13 +30,13 @@ export function linkedStores(options: LinkOptions = {}): LinkedStores {
   return linked(keyStore({ ...store, feed: link.a }), keyStore({ ...store, feed: link.b }), link);
 }
 
-/** The same in two directories, `a` and `b` in the one given. Throws UsageError likewise, and StoreError. */
-export async function openLinkedStores(options: LinkOptions, disk: DiskOptions): Promise<LinkedStores> {
+/** The same in two places, `a` and `b` in the one given. Throws UsageError likewise, and StoreError. */
+export async function openLinkedStores(options: LinkOptions, place: Place): Promise<LinkedStores> {
   demandFresh(options);
   const { link, store } = split(options);
-  const a = await openKeyStore({ ...store, feed: link.a, disk: within(disk, "a") });
+  const a = await openKeyStore({ ...store, feed: link.a, place: within(place, "a") });
   try {
-    return linked(a, await openKeyStore({ ...store, feed: link.b, disk: within(disk, "b") }), link);
+    return linked(a, await openKeyStore({ ...store, feed: link.b, place: within(place, "b") }), link);
   } catch (error) {
     await a.close();
     throw error;
@@ -55,12 +54,12 @@ export function loopStore(options: LinkOptions = {}): LoopStore {
   return looped(keyStore({ ...store, feed: loop(link) }), link);
 }
 
-/** The same in the directory `loop` in the one given. Throws UsageError likewise, and StoreError. */
-export async function openLoopStore(options: LinkOptions, disk: DiskOptions): Promise<LoopStore> {
+/** The same in the place `loop` in the one given. Throws UsageError likewise, and StoreError. */
+export async function openLoopStore(options: LinkOptions, place: Place): Promise<LoopStore> {
   demandFresh(options);
   const { link, store } = split(options);
   const feed = loop(link);
-  return looped(await openKeyStore({ ...store, feed, disk: within(disk, "loop") }), link);
+  return looped(await openKeyStore({ ...store, feed, place: within(place, "loop") }), link);
 }
 
 export interface Member {
@@ -78,7 +77,7 @@ export interface PairOptions {
   readonly b: Member;
   readonly link?: LinkOptions;
   /** Where their keys outlast the process; without it they lie in memory. */
-  readonly disk?: DiskOptions;
+  readonly place?: Place;
   readonly limits?: KmeLimits;
   readonly server?: ServerLimits;
 }
@@ -93,9 +92,9 @@ export interface KmePair {
 
 /** Starts two linked KMEs. Throws UsageError or StoreError when one cannot start; then neither runs. */
 export async function startPair(options: PairOptions): Promise<KmePair> {
-  onlyKnown(options, ["ca", "a", "b", "link", "disk", "limits", "server"], "startPair");
-  const { ca, limits, server, link, disk } = options;
-  const stores = disk === undefined ? linkedStores(link) : await openLinkedStores(link ?? {}, disk);
+  onlyKnown(options, ["ca", "a", "b", "link", "place", "limits", "server"], "startPair");
+  const { ca, limits, server, link, place } = options;
+  const stores = place === undefined ? linkedStores(link) : await openLinkedStores(link ?? {}, place);
   const closeStores = async (): Promise<void> => {
     await Promise.all([stores.a.close(), stores.b.close()]);
   };
@@ -165,11 +164,6 @@ function connect(from: KeyStore, to: KeyStore): void {
     agree: (blocks) => to.agree(blocks),
   });
 }
-
-const within = (disk: DiskOptions, name: string): DiskOptions => ({
-  ...disk,
-  directory: join(disk.directory, name),
-});
 
 /** A seed gives the same keys under the same ids again: a store that lasts has given them out before. */
 function demandFresh({ seed }: LinkOptions): void {

@@ -64,6 +64,12 @@ export const NOTHING: Tally = {
   lost: 0,
 };
 
+/** The rows that work leaves behind; undefined for a row that goes. */
+export type Changes = { readonly [T in Table]: ReadonlyMap<string, Rows[T] | undefined> };
+
+/** Rows that a piece of work is going to look at: where reading takes a while, they are read together beforehand. */
+export type Wanted = { readonly [T in Table]?: readonly string[] };
+
 /** What one piece of work sees and changes; its own changes it sees at once. */
 export interface Transaction {
   size(table: Table): Promise<number>;
@@ -82,16 +88,18 @@ export interface Transaction {
 
 /** Where records lie. */
 export interface Backend {
+  /** True when other processes may be at work on the same records. */
+  readonly isShared: boolean;
   /**
    * Does a piece of work alone: all of its changes happen or none, and they outlast a crash from the moment when
    * the promise is fulfilled. Rejects with what the work throws, or with StoreError.
    */
-  transact<T>(work: (records: Transaction) => Promise<T>): Promise<T>;
-  /** Rows in a table, as far as this process knows. */
+  transact<T>(work: (records: Transaction) => Promise<T>, wanted?: Wanted): Promise<T>;
+  /** Rows in a table, as far as this process knows: as of its latest work. */
   size(table: Table): number;
-  /** Why nothing can be read or written any more; undefined as long as it can. */
+  /** Why nothing can be read or written now, or ever again; undefined as long as it can. */
   readonly failure: StoreError | undefined;
-  /** What is counted durably. */
+  /** What is counted durably, as far as this process knows. */
   readonly tally: Tally;
   /** Waits for what is under way; then nothing is possible any more. */
   close(): Promise<void>;

@@ -2,6 +2,7 @@
 
 import type { AeadKey, CryptoProvider } from "../crypto/provider.ts";
 import { concat, toHex, utf8, wipe } from "../protocol/bytes.ts";
+import { UsageError } from "../protocol/errors.ts";
 
 const SALT_BYTES = 16;
 const NONCE_BYTES = 12;
@@ -9,6 +10,13 @@ const TAG_BYTES = 16;
 /** What sealing adds to a record. */
 const OVERHEAD_BYTES = SALT_BYTES + NONCE_BYTES + TAG_BYTES;
 export const STORE_KEY_BYTES = 32;
+
+/** A sealer under the key of a store, which is copied. Throws UsageError when it has another length than 32 bytes. */
+export function storeSealer(crypto: CryptoProvider, key: Uint8Array): Sealer {
+  if (key.length === STORE_KEY_BYTES) return new Sealer(crypto, key);
+  const text = `the key of a store has ${STORE_KEY_BYTES} bytes, not ${key.length}`;
+  throw new UsageError("ERR_OPTION_INVALID", text, { option: "key" });
+}
 
 /**
  * Seals with a key that no earlier run had: derived from the store's key and a fresh random salt, which stands in
@@ -82,3 +90,8 @@ export function fingerprint(sealed: Uint8Array): number {
   for (const byte of sealed.subarray(sealed.length - 6)) out = 256 * out + byte;
   return out;
 }
+
+/** Sums of fingerprints stay exact below this. */
+const SUMS = 2 ** 48;
+export const addPrint = (sum: number, print: number): number => (sum + print) % SUMS;
+export const dropPrint = (sum: number, print: number): number => (sum - print + SUMS) % SUMS;

@@ -4,10 +4,10 @@ import { randomUUID } from "node:crypto";
 import { wipe } from "../protocol/bytes.ts";
 import type { StoreError } from "../protocol/errors.ts";
 import { LONGEST_MS, onlyKnown, whole } from "../protocol/options.ts";
-import { type DiskOptions, diskBackend } from "./disk.ts";
 import type { Block, BlockSink, Direction, KeyFeed } from "./feed.ts";
 import { memoryBackend } from "./memory.ts";
-import type { Backend, HeldRow, Tally, Transaction } from "./records.ts";
+import { openPlace, type Place } from "./place.ts";
+import type { Backend, DoubtRow, HeldRow, Tally, Transaction, Wanted } from "./records.ts";
 import { discard, forget, join } from "./spend.ts";
 
 /** A key with its key_ID, handed to an SAE. Whoever holds it wipes it. */
@@ -49,7 +49,7 @@ export interface IssueRequest {
 
 /**
  * One end of a link's keys. Every promise of it may reject with StoreError; then nothing was given out.
- * On a disk whatever a promise was fulfilled with outlasts a crash: keys were marked before they are handed out.
+ * In a lasting place whatever a promise was fulfilled with outlasts a crash: keys were marked before they are handed out.
  */
 export interface KeyStore {
   readonly simulated: boolean;
@@ -104,16 +104,14 @@ export function keyStore(options: StoreOptions): KeyStore {
 }
 
 /**
- * A store in a directory, with what it held when it was last open. Throws UsageError like `keyStore`, and
- * StoreError when the directory cannot be used: its code says why.
+ * A store in a directory or a database, with what it held when it was last open. Throws UsageError like `keyStore`, and
+ * StoreError when the place cannot be used: its code says why. Several processes may share one in a database.
  */
-export async function openKeyStore(
-  options: StoreOptions & { readonly disk: DiskOptions },
-): Promise<KeyStore> {
-  const { disk, ...rest } = options;
+export async function openKeyStore(options: StoreOptions & { readonly place: Place }): Promise<KeyStore> {
+  const { place, ...rest } = options;
   checked(rest);
   const { blockBytes, simulated } = rest.feed;
-  return new Store(rest, await diskBackend(disk, { blockBytes, simulated }));
+  return new Store(rest, await openPlace(place, { blockBytes, simulated }));
 }
 
 /** The end that issues drops a block first; the other end keeps it a little, for an issue that is on its way. */
@@ -121,6 +119,8 @@ const GRACE_MS = 60_000;
 /** The two ends are not given a block at the same moment: before this the lack of one means nothing. */
 const SETTLING_MS = 10_000;
 const SWEEP_MS = 1000;
+/** Another process that announces a key in a shared store has heard of it by then, or it was killed. */
+const ABANDONED_MS = 30_000;
 
 class Store implements KeyStore, BlockSink {
   readonly simulated: boolean;
@@ -195,17 +195,21 @@ class Store implements KeyStore, BlockSink {
     const link = this.#link;
     if (link === undefined) return "unlinked";
     const { master, slaves, number, bytes } = request;
-    if (this.stored < number * this.#perKey(bytes)) return "insufficient";
+    // Of a shared store we know what it held a little while ago.
+    if (!this.#backend.isShared && this.stored < number * this.#perKey(bytes)) return "insufficient";
     // While the other end is away no key is spent on it.
     if (!(await this.#settle(link))) return "unlinked";
-    const taken = await this.#take(number, bytes);
+    const taken = await this.#take(number, bytes).catch((error: unknown) => {
+      // It may have been written down all the same.
+      this.#doubts++;
+      throw error;
+    });
     if (taken === undefined) return "insufficient";
     const { keys, recipes } = taken;
     try {
       const issue = { master, slaves, bytes, keys: recipes };
       if (await succeeds(() => link.announce(issue))) {
-        await this.#release(recipes);
-        return keys;
+        if (await this.#release(recipes)) return keys;
       }
       // The other end may or may not hold them: `#settle` sees to it that nobody does.
       this.#doubts++;
@@ -220,7 +224,8 @@ class Store implements KeyStore, BlockSink {
   }
 
   accept({ master, slaves, bytes, keys }: Issue): Promise<boolean> {
-    return this.#work(async (records) => {
+    const wanted = { held: keys.map(({ id }) => id), incoming: keys.flatMap(({ blocks }) => blocks) };
+    return this.#work(wanted, async (records) => {
       await this.#expire(records);
       const built: IssuedKey[] = [];
       let isWhole = true;
@@ -249,7 +254,8 @@ class Store implements KeyStore, BlockSink {
   }
 
   withdraw(keys: readonly Recipe[]): Promise<void> {
-    return this.#work(async (records) => {
+    const wanted = { held: keys.map(({ id }) => id), incoming: keys.flatMap(({ blocks }) => blocks) };
+    return this.#work(wanted, async (records) => {
       for (const { id, blocks } of keys) {
         await forget(records, id, "lost");
         // An announcement that is still on its way finds no blocks.
@@ -260,7 +266,7 @@ class Store implements KeyStore, BlockSink {
 
   agree(blocks: readonly string[]): Promise<readonly string[]> {
     const theirs = new Set(blocks);
-    return this.#work(async (records) => {
+    return this.#work({ incoming: blocks }, async (records) => {
       const settled = await records.oldest("incoming", Infinity, this.#now() - SETTLING_MS);
       const orphans = settled.filter((id) => !theirs.has(id));
       await discard(records, "incoming", orphans, "lost");
@@ -275,7 +281,7 @@ class Store implements KeyStore, BlockSink {
     master: string,
     ids: readonly string[],
   ): Promise<readonly IssuedKey[] | "unknown" | "unauthorized"> {
-    return this.#work(async (records) => {
+    return this.#work({ held: ids }, async (records) => {
       await this.#expire(records);
       if (new Set(ids).size !== ids.length) return "unknown";
       const found: { readonly id: string; readonly row: HeldRow }[] = [];
@@ -303,7 +309,7 @@ class Store implements KeyStore, BlockSink {
   }
 
   drain(): Promise<void> {
-    return this.#work(async (records) => {
+    return this.#work({}, async (records) => {
       for (const direction of ["outgoing", "incoming"] as const) {
         await discard(records, direction, await records.oldest(direction, Infinity), "lost");
       }
@@ -323,9 +329,9 @@ class Store implements KeyStore, BlockSink {
   }
 
   /** What arrived before is there for this piece of work. */
-  #work<T>(work: (records: Transaction) => Promise<T>): Promise<T> {
+  #work<T>(wanted: Wanted, work: (records: Transaction) => Promise<T>): Promise<T> {
     void this.#land();
-    return this.#backend.transact(work);
+    return this.#backend.transact(work, wanted);
   }
 
   async #land(): Promise<void> {
@@ -337,6 +343,9 @@ class Store implements KeyStore, BlockSink {
       if (isFlying) for (const { direction } of arrived) this.#landing[direction]--;
       isFlying = false;
     };
+    const idsOf = (direction: Direction): string[] =>
+      arrived.filter((each) => each.direction === direction).map(({ block }) => block.id);
+    const wanted = { outgoing: idsOf("outgoing"), incoming: idsOf("incoming") };
     try {
       await this.#backend.transact(async (records) => {
         for (const { direction, block, at } of arrived) {
@@ -349,7 +358,7 @@ class Store implements KeyStore, BlockSink {
           records.count("made", 1);
         }
         records.afterwards(landed);
-      });
+      }, wanted);
     } catch {
       // A store that cannot be written says so to whoever asks it for keys; the link need not know.
       for (const { block } of arrived) wipe(block.key);
@@ -362,7 +371,7 @@ class Store implements KeyStore, BlockSink {
     number: number,
     bytes: number,
   ): Promise<{ readonly keys: IssuedKey[]; readonly recipes: Recipe[] } | undefined> {
-    return this.#work(async (records) => {
+    return this.#work({}, async (records) => {
       await this.#expire(records);
       const perKey = this.#perKey(bytes);
       const oldest = await records.oldest("outgoing", perKey * number);
@@ -377,21 +386,25 @@ class Store implements KeyStore, BlockSink {
         keys.push({ id, key });
         recipes.push({ id, blocks });
         records.put("doubt", id, { key: new Uint8Array(), at: this.#now(), blocks });
-        this.#announcing.add(id);
       }
       records.count("doubtful", oldest.length);
+      records.afterwards(() => {
+        for (const { id } of recipes) this.#announcing.add(id);
+      });
       return { keys, recipes };
     });
   }
 
-  /** Writes down that the keys leave, before they do. */
-  #release(recipes: readonly Recipe[]): Promise<void> {
-    return this.#work(async (records) => {
+  /** Writes down that the keys leave, before they do. False when another process took us for dead, and withdrew them. */
+  #release(recipes: readonly Recipe[]): Promise<boolean> {
+    return this.#work({ doubt: recipes.map(({ id }) => id) }, async (records) => {
+      for (const { id } of recipes) if (!(await records.has("doubt", id))) return false;
       for (const { id, blocks } of recipes) {
         records.remove("doubt", id);
         records.count("doubtful", -blocks.length);
         records.count("delivered", blocks.length);
       }
+      return true;
     });
   }
 
@@ -409,13 +422,13 @@ class Store implements KeyStore, BlockSink {
 
   async #compare(link: KmeLink): Promise<boolean> {
     const upTo = this.#doubts;
-    const { doubtful, blocks } = await this.#work(async (records) => {
+    const { doubtful, blocks } = await this.#work({}, async (records) => {
       const doubtful: Recipe[] = [];
       const blocks = [...(await records.oldest("outgoing", Infinity))];
       for (const id of await records.oldest("doubt", Infinity)) {
         const row = await records.get("doubt", id);
         if (row === undefined) continue;
-        if (this.#announcing.has(id)) blocks.push(...row.blocks);
+        if (this.#isUnderWay(id, row)) blocks.push(...row.blocks);
         else doubtful.push({ id, blocks: row.blocks });
       }
       return { doubtful, blocks };
@@ -426,8 +439,9 @@ class Store implements KeyStore, BlockSink {
       lacking = new Set(await link.agree(blocks));
     });
     if (!reached) return false;
-    await this.#work(async (records) => {
+    await this.#work({ doubt: doubtful.map(({ id }) => id) }, async (records) => {
       for (const { id, blocks } of doubtful) {
+        if (!(await records.has("doubt", id))) continue;
         records.remove("doubt", id);
         records.count("doubtful", -blocks.length);
         records.count("lost", blocks.length);
@@ -440,9 +454,20 @@ class Store implements KeyStore, BlockSink {
     return true;
   }
 
-  /** Wipes what is too old even when nobody asks. */
+  /** Whether some process is announcing it right now: ours we know, and others get time for it. */
+  #isUnderWay(id: string, { at }: DoubtRow): boolean {
+    return this.#announcing.has(id) || (this.#backend.isShared && at > this.#now() - ABANDONED_MS);
+  }
+
+  /** Wipes what is too old even when nobody asks, and notices what other processes left behind. */
   #sweep(): void {
-    void this.#work((records) => this.#expire(records)).catch(() => undefined);
+    const work = this.#work({}, async (records) => {
+      await this.#expire(records);
+      if (!this.#backend.isShared) return;
+      const abandoned = await records.oldest("doubt", Infinity, this.#now() - ABANDONED_MS);
+      if (abandoned.some((id) => !this.#announcing.has(id))) this.#doubts++;
+    });
+    void work.catch(() => undefined);
   }
 
   async #expire(records: Transaction): Promise<void> {

@@ -193,13 +193,15 @@ export type StoreErrorCode =
   | "ERR_STORE_VERSION"
   /** Another process, or another part of this one, has it open. */
   | "ERR_STORE_LOCKED"
-  /** The directory cannot be made, read or written, or the disk is full. */
+  /** The directory or the database cannot be made, read or written, or the disk is full. */
   | "ERR_STORE_UNWRITABLE"
   /** It holds the keys of another kind of link: another size of block, or simulated instead of real. */
   | "ERR_STORE_MISMATCH"
+  /** The database cannot be reached or did not answer in time. What was asked failed; what is asked later may not. */
+  | "ERR_STORE_UNREACHABLE"
   | "ERR_STORE_CLOSED";
 
-/** A KME's store of keys cannot be used. It gives out nothing from then on. */
+/** A KME's store of keys cannot be used. Unless it was only unreachable it gives out nothing from then on. */
 export class StoreError extends QkdTlsError<StoreErrorCode> {}
 
 /** The alert that an error sends. One place: anything that names none is our own fault. */

@@ -16,7 +16,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { ClassicLevel } from "classic-level";
 import { afterAll, describe, expect, test, vi } from "vitest";
-import { type Content, diskBackend } from "../../src/kme/disk.ts";
+import { diskBackend } from "../../src/kme/disk.ts";
+import type { Content } from "../../src/kme/format.ts";
 import { type Backend, NOTHING } from "../../src/kme/records.ts";
 
 const root = mkdtempSync(join(tmpdir(), "qkd-tls-disk-"));

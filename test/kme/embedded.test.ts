@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { type Changes, embedded, type Shelf } from "../../src/kme/embedded.ts";
+import { embedded, type Shelf } from "../../src/kme/embedded.ts";
 import { emptyIndex, memoryBackend } from "../../src/kme/memory.ts";
-import { NOTHING } from "../../src/kme/records.ts";
+import { type Changes, NOTHING } from "../../src/kme/records.ts";
 
 const block = (at: number, fill = 1) => ({ key: new Uint8Array(4).fill(fill), at });
 

@@ -394,7 +394,7 @@ describe("a store in a directory", () => {
     const time = clock();
     const at = disk();
     const { feed, fill } = fedOnce();
-    const open = (options: object) => openKeyStore({ feed, now: time.now, disk: at, ...options });
+    const open = (options: object) => openKeyStore({ feed, now: time.now, place: at, ...options });
     let store = await open({ maxAgeMs: 1_000_000 });
     fill("outgoing", "one");
     fill("incoming", "two");
@@ -416,7 +416,7 @@ describe("a store in a directory", () => {
     const at = disk();
     const b = await openKeyStore({
       feed: sharedGenerator().b,
-      disk: { ...at, directory: join(at.directory, "b") },
+      place: { ...at, directory: join(at.directory, "b") },
     });
     await expect(openLinkedStores(quiet, at)).rejects.toMatchObject({ code: "ERR_STORE_LOCKED" });
     await b.close();

@@ -30,7 +30,7 @@ const store = await openKeyStore({
   maxStored: 100_000,
   holdMs: 2 ** 31 - 1,
   now: () => Number(since) + performance.now(),
-  disk: { directory, key: new Uint8Array(32).fill(7) },
+  place: { directory, key: new Uint8Array(32).fill(7) },
 });
 store.connect({
   announce: async (issue) => {

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { DiskOptions } from "../../kme/disk.ts";
 import { type LinkOptions, loopStore, openLoopStore, startPair } from "../../kme/pair.ts";
+import { placeOf } from "../kme/place.ts";
 import { type Kme, type Listen, startKme } from "../../kme/server.ts";
-import { STORE_KEY_VARIABLE, storeKey } from "../../kme/store-key.ts";
+import { STORE_KEY_VARIABLE } from "../../kme/store-key.ts";
 import type { BlockOutcome, BlockRecord } from "../../link/block.ts";
 import type { Adversary } from "../../link/fibre.ts";
 import { PRESET_NAMES, type PresetName } from "../../link/presets.ts";
@@ -82,7 +82,10 @@ export function registerKme(program: Command): void {
       amount,
       1000,
     )
-    .option("--store <dir>", "keep keys here, encrypted, also across restarts; otherwise in memory")
+    .option(
+      "--store <place>",
+      "keep keys, encrypted, in this directory, or in a database that KMEs share (postgres://user@host/db); otherwise in memory",
+    )
     .option(
       "--store-key-file <file>",
       `32 bytes in hex or base64 that encrypt --store (mode 0600); or set ${STORE_KEY_VARIABLE}`,
@@ -110,15 +113,15 @@ interface Running {
 }
 
 async function startBoth(flags: KmeFlags): Promise<Running> {
-  const disk = diskOf(flags);
+  const place = placeOf(flags);
   const pair = await startPair({
     ca: pem(flags, "ca", "ca.crt"),
     a: { id: flags.idA, listen: flags.listenA, saes: flags.saeA, ...identity(flags, "A") },
     b: { id: flags.idB, listen: flags.listenB, saes: flags.saeB, ...identity(flags, "B") },
     link: linkOf(flags),
-    ...(disk && { disk }),
+    ...(place && { place }),
   });
-  wipe(disk?.key);
+  wipe(place?.key);
   const kmes = [
     { kme: pair.a, saes: flags.saeA },
     { kme: pair.b, saes: flags.saeB },
@@ -128,10 +131,10 @@ async function startBoth(flags: KmeFlags): Promise<Running> {
 
 async function startSingle(flags: KmeFlags): Promise<Running> {
   const saes = [...new Set([...flags.saeA, ...flags.saeB])];
-  const disk = diskOf(flags);
+  const place = placeOf(flags);
   const link = linkOf(flags);
-  const { store } = disk === undefined ? loopStore(link) : await openLoopStore(link, disk);
-  wipe(disk?.key);
+  const { store } = place === undefined ? loopStore(link) : await openLoopStore(link, place);
+  wipe(place?.key);
   let kme: Kme;
   try {
     const links = [{ kme: flags.idA, saes, store }];
@@ -172,14 +175,6 @@ function blockText({ block, outcome, qber, qberThreshold }: BlockRecord): string
   const errors =
     qber === undefined ? "" : `: QBER ${percent(qber.check)}, threshold ${percent(qberThreshold)}`;
   return `The link makes no keys (block ${block}, ${outcome}${errors})`;
-}
-
-/** Where the keys lie when they shall outlast the process. */
-function diskOf({ store: directory, storeKeyFile: file }: KmeFlags): DiskOptions | undefined {
-  if (directory !== undefined) return { directory, key: storeKey(file === undefined ? {} : { file }) };
-  if (file === undefined) return undefined;
-  const option = "--store";
-  throw new UsageError("ERR_OPTION_MISSING", "--store-key-file needs --store, the directory", { option });
 }
 
 function line({ kme, saes }: Running["kmes"][number], json: boolean): string {
