@@ -5,6 +5,7 @@ import { UsageError } from "../protocol/errors.ts";
 import { registerChat } from "./commands/chat.ts";
 import { registerConnect } from "./commands/connect.ts";
 import { registerDemo } from "./commands/demo.ts";
+import { registerDoctor } from "./commands/doctor.ts";
 import { registerKme } from "./commands/kme.ts";
 import { registerPki } from "./commands/pki.ts";
 import { registerReceive } from "./commands/receive.ts";
@@ -44,6 +45,7 @@ export function program(): Command {
   registerReceive(command);
   registerChat(command);
   registerKme(command);
+  registerDoctor(command);
   registerPki(command);
   return command;
 }
