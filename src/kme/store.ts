@@ -5,6 +5,7 @@ import { wipe } from "../protocol/bytes.ts";
 import type { StoreError } from "../protocol/errors.ts";
 import { LONGEST_MS, onlyKnown, whole } from "../protocol/options.ts";
 import type { Block, BlockSink, Direction, KeyFeed } from "./feed.ts";
+import { Landing } from "./landing.ts";
 import { memoryBackend } from "./memory.ts";
 import { openPlace, type Place } from "./place.ts";
 import type { Backend, DoubtRow, HeldRow, Tally, Transaction, Wanted } from "./records.ts";
@@ -133,9 +134,7 @@ class Store implements KeyStore, BlockSink {
   readonly #holdMs: number;
   readonly #now: () => number;
   readonly #sweeping: NodeJS.Timeout;
-  /** Put by the link and not in a table yet. */
-  #arriving: { readonly direction: Direction; readonly block: Block; readonly at: number }[] = [];
-  #landing: Record<Direction, number> = { outgoing: 0, incoming: 0 };
+  readonly #landing: Landing;
   /** Keys that are being announced right now. */
   readonly #announcing = new Set<string>();
   #link: KmeLink | undefined;
@@ -147,6 +146,7 @@ class Store implements KeyStore, BlockSink {
   constructor(options: StoreOptions, backend: Backend) {
     const { maxStored, maxAgeMs, maxHeld, holdMs } = checked(options);
     this.#backend = backend;
+    this.#landing = new Landing(backend);
     this.#feed = options.feed;
     this.simulated = options.feed.simulated;
     this.blockBytes = options.feed.blockBytes;
@@ -160,11 +160,11 @@ class Store implements KeyStore, BlockSink {
   }
 
   get stored(): number {
-    return this.#backend.size("outgoing") + this.#landing.outgoing;
+    return this.#backend.size("outgoing") + this.#landing.size.outgoing;
   }
 
   get storedIncoming(): number {
-    return this.#backend.size("incoming") + this.#landing.incoming;
+    return this.#backend.size("incoming") + this.#landing.size.incoming;
   }
 
   get failure(): StoreError | undefined {
@@ -181,14 +181,11 @@ class Store implements KeyStore, BlockSink {
   }
 
   room(direction: Direction): number {
-    return this.maxStored - this.#backend.size(direction) - this.#landing[direction];
+    return this.maxStored - this.#backend.size(direction) - this.#landing.size[direction];
   }
 
   put(direction: Direction, block: Block): void {
-    this.#landing[direction]++;
-    this.#arriving.push({ direction, block, at: this.#now() });
-    // What a link makes at once is put at once.
-    if (this.#arriving.length === 1) queueMicrotask(() => void this.#land());
+    this.#landing.put(direction, block, this.#now());
   }
 
   async issue(request: IssueRequest): Promise<readonly IssuedKey[] | "insufficient" | "unlinked"> {
@@ -320,7 +317,7 @@ class Store implements KeyStore, BlockSink {
     this.#feed.stop();
     clearInterval(this.#sweeping);
     this.#link = undefined;
-    await this.#land();
+    await this.#landing.land();
     await this.#backend.close();
   }
 
@@ -330,40 +327,8 @@ class Store implements KeyStore, BlockSink {
 
   /** What arrived before is there for this piece of work. */
   #work<T>(wanted: Wanted, work: (records: Transaction) => Promise<T>): Promise<T> {
-    void this.#land();
+    void this.#landing.land();
     return this.#backend.transact(work, wanted);
-  }
-
-  async #land(): Promise<void> {
-    const arrived = this.#arriving;
-    this.#arriving = [];
-    if (arrived.length === 0) return;
-    let isFlying = true;
-    const landed = (): void => {
-      if (isFlying) for (const { direction } of arrived) this.#landing[direction]--;
-      isFlying = false;
-    };
-    const idsOf = (direction: Direction): string[] =>
-      arrived.filter((each) => each.direction === direction).map(({ block }) => block.id);
-    const wanted = { outgoing: idsOf("outgoing"), incoming: idsOf("incoming") };
-    try {
-      await this.#backend.transact(async (records) => {
-        for (const { direction, block, at } of arrived) {
-          // One id is one block, whatever a link says: the first stays.
-          if (await records.has(direction, block.id)) {
-            wipe(block.key);
-            continue;
-          }
-          records.put(direction, block.id, { key: block.key, at });
-          records.count("made", 1);
-        }
-        records.afterwards(landed);
-      }, wanted);
-    } catch {
-      // A store that cannot be written says so to whoever asks it for keys; the link need not know.
-      for (const { block } of arrived) wipe(block.key);
-      landed();
-    }
   }
 
   /** Builds keys from the oldest blocks and writes down that they are about to be announced. */
