@@ -137,6 +137,8 @@ class Store implements KeyStore, BlockSink {
   readonly #landing: Landing;
   /** Keys that are being announced right now. */
   readonly #announcing = new Set<string>();
+  /** Keys whose announcement failed here. */
+  readonly #failed = new Set<string>();
   #link: KmeLink | undefined;
   /** How often there was a reason to compare notes with the other end, and up to which of them that was done. */
   #doubts = 1;
@@ -209,6 +211,7 @@ class Store implements KeyStore, BlockSink {
         if (await this.#release(recipes)) return keys;
       }
       // The other end may or may not hold them: `#settle` sees to it that nobody does.
+      for (const { id } of recipes) this.#failed.add(id);
       this.#doubts++;
       wipe(...keys.map(({ key }) => key));
       return "unlinked";
@@ -406,6 +409,7 @@ class Store implements KeyStore, BlockSink {
     if (!reached) return false;
     await this.#work({ doubt: doubtful.map(({ id }) => id) }, async (records) => {
       for (const { id, blocks } of doubtful) {
+        this.#failed.delete(id);
         if (!(await records.has("doubt", id))) continue;
         records.remove("doubt", id);
         records.count("doubtful", -blocks.length);
@@ -421,7 +425,8 @@ class Store implements KeyStore, BlockSink {
 
   /** Whether some process is announcing it right now: ours we know, and others get time for it. */
   #isUnderWay(id: string, { at }: DoubtRow): boolean {
-    return this.#announcing.has(id) || (this.#backend.isShared && at > this.#now() - ABANDONED_MS);
+    if (this.#announcing.has(id)) return true;
+    return this.#backend.isShared && !this.#failed.has(id) && at > this.#now() - ABANDONED_MS;
   }
 
   /** Wipes what is too old even when nobody asks, and notices what other processes left behind. */

@@ -7,14 +7,17 @@ import { afterAll, expect, test } from "vitest";
 import type { Tally } from "../../src/kme/records.ts";
 import type { IssuedKey } from "../../src/kme/store.ts";
 import { fuzz } from "../support/fuzz.ts";
+import { postgresServer } from "../support/postgres.ts";
 
-const { numRuns: KILLS, seed } = fuzz(25);
 /** In memory where there is such a place: what a killed process wrote is there all the same, and it is quicker. */
 const root = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "qkd-tls-crash-"));
 const running = new Set<ChildProcess>();
-afterAll(() => {
+const postgres = await postgresServer();
+if (typeof postgres === "string") console.log(`no process over PostgreSQL is killed: ${postgres}`);
+afterAll(async () => {
   for (const child of running) child.kill("SIGKILL");
   rmSync(root, { recursive: true });
+  if (typeof postgres !== "string") await postgres.close();
 });
 
 type Name = "a" | "b";
@@ -37,22 +40,37 @@ function chooser(state: number): (below: number) => number {
     return Math.floor((state / 2 ** 32) * below);
   };
 }
-const below = chooser(seed);
+/** Two ends of a link. */
+interface Site {
+  /** KME processes at each of them, over one store. */
+  readonly processes: number;
+  readonly kills: number;
+  placeOf(name: Name): object;
+}
+const inDirectories: Site = {
+  processes: 1,
+  kills: fuzz(25).numRuns,
+  placeOf: (name) => ({ directory: join(root, name) }),
+};
+const inPostgres: Site = {
+  processes: 2,
+  kills: fuzz(12).numRuns,
+  placeOf: (name) => ({ url: typeof postgres === "string" ? "" : postgres.url(), name }),
+};
 
-/** Time goes on by a minute with each start, so that what lay there before counts as settled. */
-let starts = 0;
-
+/** What one end of a link tells and is asked, in a process of its own. */
 class End {
   readonly name: Name;
   readonly #child: ChildProcess;
+  readonly #network: Network;
   readonly #waiting = new Map<string, { resolve: (value: any) => void; reject: (error: Error) => void }>();
   readonly gone: Promise<void>;
 
-  static async start(name: Name): Promise<End> {
-    const now = 1_700_000_000_000 + 60_000 * starts++;
-    const child = fork("test/support/store-end.mjs", [join(root, name), String(now)], { execArgv: [] });
+  static async start(name: Name, place: object, network: Network): Promise<End> {
+    const args = [JSON.stringify(place), String(network.time())];
+    const child = fork("test/support/store-end.mjs", args, { execArgv: [] });
     running.add(child);
-    const end = new End(name, child);
+    const end = new End(name, child, network);
     await new Promise<void>((resolve, reject) => {
       child.once("message", () => resolve());
       child.once("exit", (code) => reject(new Error(`the end ${name} did not open (${code})`)));
@@ -61,9 +79,10 @@ class End {
     return end;
   }
 
-  private constructor(name: Name, child: ChildProcess) {
+  private constructor(name: Name, child: ChildProcess, network: Network) {
     this.name = name;
     this.#child = child;
+    this.#network = network;
     this.gone = new Promise((resolve) => {
       child.once("exit", () => {
         running.delete(child);
@@ -83,6 +102,10 @@ class End {
     });
   }
 
+  get isGone(): boolean {
+    return !running.has(this.#child);
+  }
+
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.gone;
@@ -95,7 +118,7 @@ class End {
   }
 
   async #hear({ id, what, given, answer, failed }: any): Promise<void> {
-    happened();
+    this.#network.happened();
     if (what === undefined) {
       const asking = this.#waiting.get(id);
       this.#waiting.delete(id);
@@ -104,74 +127,23 @@ class End {
       return;
     }
     // The network between the two: what one end asks, the other end answers, if it is there.
-    const reply = await ends[other(this.name)].ask(what, given).then(
-      (answer) => ({ answer }),
-      () => ({ failed: true }),
-    );
+    const reply = await this.#network
+      .end(other(this.name))
+      .ask(what, given)
+      .then(
+        (answer) => ({ answer }),
+        () => ({ failed: true }),
+      );
     if (this.#child.connected) this.#child.send({ id, ...reply }, () => undefined);
   }
 }
 
-const ends = {} as Record<Name, End>;
-const start = async (name: Name): Promise<void> => void (ends[name] = await End.start(name));
-
-/** Kills after so many messages. */
-let fuse = Infinity;
-const isArmed = (): boolean => fuse > 0;
-let victims: readonly Name[] = [];
-let struck: Promise<unknown> = Promise.resolve();
-
-function happened(): void {
-  if (--fuse === 0) struck = Promise.all(victims.map((name) => ends[name].kill()));
-}
-
-/** What has left: for each side, every key that an SAE was given there, and how often. */
-const issued: Record<Name, Map<string, string>> = { a: new Map(), b: new Map() };
-const delivered: Record<Name, Map<string, string>> = { a: new Map(), b: new Map() };
-const givenTwice: string[] = [];
-const bytesSeen: Record<Name, Set<string>> = { a: new Set(), b: new Set() };
-
-/** Key bytes come once at each side, whatever they are called: as a master's key or as a slave's. */
-function give(name: Name, to: Map<string, string>, keys: Given): void {
-  if (typeof keys === "string") return;
-  for (const { id, key } of keys) {
-    if (to.has(id) || bytesSeen[name].has(key)) givenTwice.push(`${id} at ${name}`);
-    to.set(id, key);
-    bytesSeen[name].add(key);
-  }
-}
-
-/** An SAE at one side draws a key, the SAE at the other fetches it, twice at once. */
-async function exchange(name: Name): Promise<Given> {
-  const request = { master: `sae-${name}`, slaves: [`sae-${other(name)}`], number: 1 + below(2), bytes: 32 };
-  const keys = await ends[name].ask<Given>("issue", request);
-  give(name, issued[name], keys);
-  if (typeof keys === "string") return keys;
-  const ids = keys.map(({ id }) => id);
-  await Promise.allSettled([fetchKeys(name, ids), fetchKeys(name, ids)]);
-  return keys;
-}
-
-async function fetchKeys(issuer: Name, ids: readonly string[]): Promise<void> {
-  const at = other(issuer);
-  const request = { slave: `sae-${at}`, master: `sae-${issuer}`, ids };
-  give(at, delivered[at], await ends[at].ask<Given>("deliver", request));
-}
-
-/** The link makes blocks and puts them at both ends, if they are there. */
-async function make(count: number): Promise<void> {
-  for (const name of SIDES) {
-    const blocks = Array.from({ length: count }, () => ({
-      id: randomUUID(),
-      key: randomBytes(32).toString("hex"),
-    }));
-    const at = (end: Name, direction: string) =>
-      ends[end].ask(
-        "put",
-        blocks.map((block) => ({ ...block, direction })),
-      );
-    await Promise.allSettled([at(name, "outgoing"), at(other(name), "incoming")]);
-  }
+interface Network {
+  /** Called at each message. */
+  happened(): void;
+  /** Some process at that end. */
+  end(name: Name): End;
+  time(): number;
 }
 
 const conserved = ({ counters, stored, incoming }: Count): number => {
@@ -179,50 +151,169 @@ const conserved = ({ counters, stored, incoming }: Count): number => {
   return stored + incoming + waiting + doubtful + delivered + expired + wasted + lost;
 };
 
-test(`no key is given twice, or lost and still there, though processes are killed ${KILLS} times`, async () => {
-  await Promise.all(SIDES.map(start));
-  const madeBefore: Record<Name, number> = { a: 0, b: 0 };
-  for (let kill = 0; kill < KILLS; kill++) {
-    victims = ([["a"], ["b"], ["a", "b"]] as const)[below(3)]!;
-    fuse = 1 + below(40);
-    while (isArmed()) {
-      await make(4);
-      await Promise.allSettled([exchange("a"), exchange("b"), exchange("a"), exchange("b")]);
-    }
-    await struck;
-    fuse = Infinity;
-    await Promise.all(victims.map(start));
-    // Whoever got no answer asks again, and who got one tries it too.
-    for (const name of SIDES) {
-      for (const id of [...issued[name].keys()].slice(-6)) await fetchKeys(name, [id]);
-      const count = await ends[name].ask<Count>("count");
-      expect(conserved(count)).toBe(count.counters.made);
-      expect(count.counters.made).toBeGreaterThanOrEqual(madeBefore[name]);
-      madeBefore[name] = count.counters.made;
-    }
-    expect(givenTwice).toEqual([]);
+/** Both ends, what their SAEs were given, and who is killed when. */
+class Story implements Network {
+  readonly #site: Site;
+  readonly ends: Record<Name, End[]> = { a: [], b: [] };
+  /** What has left: for each side, every key that an SAE was given there. */
+  readonly issued: Record<Name, Map<string, string>> = { a: new Map(), b: new Map() };
+  readonly delivered: Record<Name, Map<string, string>> = { a: new Map(), b: new Map() };
+  readonly givenTwice: string[] = [];
+  readonly #bytesSeen: Record<Name, Set<string>> = { a: new Set(), b: new Set() };
+  /** Kills after so many messages. */
+  #fuse = Infinity;
+  #victims: readonly End[] = [];
+  #struck: Promise<unknown> = Promise.resolve();
+  #minutes = 0;
+  readonly below = chooser(fuzz(1).seed);
+
+  constructor(site: Site) {
+    this.#site = site;
   }
 
-  // Once all is quiet and both have settled, both name the same stock, and all of it can be given, once.
-  await Promise.all(SIDES.map((name) => ends[name].close()));
-  await Promise.all(SIDES.map(start));
-  await Promise.all([exchange("a"), exchange("b")]);
-  for (const name of SIDES) {
-    const [own, theirs] = await Promise.all([
-      ends[name].ask<Count>("count"),
-      ends[other(name)].ask<Count>("count"),
-    ]);
-    expect(own.stored).toBe(theirs.incoming);
-    expect(own.counters.doubtful).toBe(0);
-    for (let left = own.stored; left > 0; ) {
-      const keys = await exchange(name);
-      if (keys === "insufficient") break;
-      if (typeof keys === "string") throw new Error(keys);
-      left -= keys.length;
-    }
-    for (const [id, key] of delivered[other(name)]) expect(issued[name].get(id)).toBe(key);
+  time(): number {
+    return 1_700_000_000_000 + 60_000 * this.#minutes;
   }
-  expect(givenTwice).toEqual([]);
-  expect(issued.a.size + issued.b.size).toBeGreaterThan(KILLS);
-  await Promise.all([ends.a.close(), ends.b.close()]);
-}, 600_000);
+
+  end(name: Name): End {
+    return this.ends[name][this.below(this.#site.processes)] as End;
+  }
+
+  /** Starts whatever does not run. Time goes on by a minute, so that what lay there before counts as settled. */
+  async start(): Promise<void> {
+    this.#minutes++;
+    const all = SIDES.flatMap((name) => this.ends[name]).filter((end) => !end.isGone);
+    await Promise.all(all.map((end) => end.ask("time", this.time())));
+    for (const name of SIDES) {
+      const place = this.#site.placeOf(name);
+      const runs = this.ends[name].filter((end) => !end.isGone);
+      const started = Array.from({ length: this.#site.processes - runs.length }, () =>
+        End.start(name, place, this),
+      );
+      this.ends[name] = [...runs, ...(await Promise.all(started))];
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(SIDES.flatMap((name) => this.ends[name].map((end) => end.close())));
+  }
+
+  happened(): void {
+    if (--this.#fuse === 0) this.#struck = Promise.all(this.#victims.map((end) => end.kill()));
+  }
+
+  /** Works until some process, or one at each end, was killed. */
+  async untilKilled(): Promise<void> {
+    const [a, b] = [this.end("a"), this.end("b")];
+    this.#victims = [[a], [b], [a, b]][this.below(3)] as End[];
+    this.#fuse = 1 + this.below(40);
+    while (this.#fuse > 0) {
+      await this.#make(4);
+      const exchanges = (["a", "b", "a", "b"] as const).map((name) => this.exchange(name));
+      await Promise.allSettled(exchanges);
+    }
+    await this.#struck;
+    this.#fuse = Infinity;
+  }
+
+  /** An SAE at one side draws a key, the SAE at the other fetches it, twice at once. */
+  async exchange(name: Name): Promise<Given> {
+    const request = {
+      master: `sae-${name}`,
+      slaves: [`sae-${other(name)}`],
+      number: 1 + this.below(2),
+      bytes: 32,
+    };
+    const keys = await this.end(name).ask<Given>("issue", request);
+    this.#give(name, this.issued[name], keys);
+    if (typeof keys === "string") return keys;
+    const ids = keys.map(({ id }) => id);
+    await Promise.allSettled(
+      this.ends[other(name)].flatMap((end) => [end, end]).map((end) => this.fetch(end, ids)),
+    );
+    return keys;
+  }
+
+  async fetch(at: End, ids: readonly string[]): Promise<void> {
+    const request = { slave: `sae-${at.name}`, master: `sae-${other(at.name)}`, ids };
+    this.#give(at.name, this.delivered[at.name], await at.ask<Given>("deliver", request));
+  }
+
+  /** Key bytes come once at each side, whatever they are called: as a master's key or as a slave's. */
+  #give(name: Name, to: Map<string, string>, keys: Given): void {
+    if (typeof keys === "string") return;
+    for (const { id, key } of keys) {
+      if (to.has(id) || this.#bytesSeen[name].has(key)) this.givenTwice.push(`${id} at ${name}`);
+      to.set(id, key);
+      this.#bytesSeen[name].add(key);
+    }
+  }
+
+  /** The link makes blocks and puts them at both ends, if they are there. */
+  async #make(count: number): Promise<void> {
+    for (const name of SIDES) {
+      const blocks = Array.from({ length: count }, () => ({
+        id: randomUUID(),
+        key: randomBytes(32).toString("hex"),
+      }));
+      const at = (end: Name, direction: string) =>
+        this.end(end).ask(
+          "put",
+          blocks.map((block) => ({ ...block, direction })),
+        );
+      await Promise.allSettled([at(name, "outgoing"), at(other(name), "incoming")]);
+    }
+  }
+}
+
+const SITES: [what: string, site: Site][] = [[`are killed ${inDirectories.kills} times`, inDirectories]];
+if (typeof postgres !== "string")
+  SITES.push([`of which two work on each PostgreSQL store are killed ${inPostgres.kills} times`, inPostgres]);
+
+test.each(SITES)(
+  "no key is given twice, or lost and still there, though processes %s",
+  async (_, site) => {
+    const { kills } = site;
+    const story = new Story(site);
+    await story.start();
+    const madeBefore: Record<Name, number> = { a: 0, b: 0 };
+    for (let kill = 0; kill < kills; kill++) {
+      await story.untilKilled();
+      await story.start();
+      // Whoever got no answer asks again, and who got one tries it too.
+      for (const name of SIDES) {
+        for (const id of [...story.issued[name].keys()].slice(-6))
+          await story.fetch(story.end(other(name)), [id]);
+        const count = await story.end(name).ask<Count>("count");
+        expect(conserved(count)).toBe(count.counters.made);
+        expect(count.counters.made).toBeGreaterThanOrEqual(madeBefore[name]);
+        madeBefore[name] = count.counters.made;
+      }
+      expect(story.givenTwice).toEqual([]);
+    }
+
+    // Once all is quiet and both have settled, both name the same stock, and all of it can be given, once.
+    await story.close();
+    await story.start();
+    await Promise.all([story.exchange("a"), story.exchange("b")]);
+    for (const name of SIDES) {
+      const [own, theirs] = await Promise.all([
+        story.end(name).ask<Count>("count"),
+        story.end(other(name)).ask<Count>("count"),
+      ]);
+      expect(own.stored).toBe(theirs.incoming);
+      expect(own.counters.doubtful).toBe(0);
+      for (let left = own.stored; left > 0; ) {
+        const keys = await story.exchange(name);
+        if (keys === "insufficient") break;
+        if (typeof keys === "string") throw new Error(keys);
+        left -= keys.length;
+      }
+      for (const [id, key] of story.delivered[other(name)]) expect(story.issued[name].get(id)).toBe(key);
+    }
+    expect(story.givenTwice).toEqual([]);
+    expect(story.issued.a.size + story.issued.b.size).toBeGreaterThan(kills);
+    await story.close();
+  },
+  600_000,
+);

@@ -1,10 +1,12 @@
 /**
  * One end of a link in a process of its own, to be killed at any moment. Its parent is the link, the network to the
- * other end, and the SAEs: whatever it sends there has left. Arguments: a directory, and the milliseconds since 1970.
+ * other end, and the SAEs: whatever it sends there has left. Arguments: a place (without its key) in JSON, and the
+ * milliseconds since 1970.
  */
 import { openKeyStore } from "../../dist/kme/store.js";
 
-const [directory, since] = process.argv.slice(2);
+const [place, since] = process.argv.slice(2);
+let from = Number(since);
 const hex = (key) => Buffer.from(key).toString("hex");
 const waiting = new Map();
 let asked = 0;
@@ -29,8 +31,9 @@ const store = await openKeyStore({
   feed,
   maxStored: 100_000,
   holdMs: 2 ** 31 - 1,
-  now: () => Number(since) + performance.now(),
-  place: { directory, key: new Uint8Array(32).fill(7) },
+  maxAgeMs: Number.MAX_SAFE_INTEGER,
+  now: () => from + performance.now(),
+  place: { ...JSON.parse(place), key: new Uint8Array(32).fill(7) },
 });
 store.connect({
   announce: async (issue) => {
@@ -52,11 +55,12 @@ const verbs = {
   accept: (issue) => store.accept(issue),
   withdraw: (keys) => store.withdraw(keys),
   agree: (blocks) => store.agree(blocks),
-  count: () => ({
-    counters: store.counters,
-    stored: store.stored,
-    incoming: store.maxStored - sink.room("incoming"),
-  }),
+  /** Once whatever was put before is there. */
+  async count() {
+    await store.deliver("nobody", "nobody", ["nothing"]);
+    return { counters: store.counters, stored: store.stored, incoming: store.storedIncoming };
+  },
+  time: (ms) => void (from = ms),
   close: () => store.close(),
 };
 
