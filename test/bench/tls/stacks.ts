@@ -3,8 +3,8 @@ import { createHmac, randomUUID } from "node:crypto";
 import type { AddressInfo, Server } from "node:net";
 import type { Duplex } from "node:stream";
 import tls from "node:tls";
-import { connect, createServer } from "../../src/index.ts";
-import type { KeySource } from "../../src/qkd/source.ts";
+import { connect, createServer } from "../../../src/index.ts";
+import type { KeySource } from "../../../src/qkd/source.ts";
 
 export type StackName = "qkd-tls" | "qkd-tls+qkd" | "node:tls" | "lemon-tls";
 
