@@ -29,6 +29,7 @@ export { nodeProvider } from "./crypto/node.ts";
 export { nobleProvider } from "./crypto/noble.ts";
 export type { CryptoProvider } from "./crypto/provider.ts";
 export { etsi014 } from "./qkd/etsi014.ts";
+export { inProcess } from "./qkd/in-process.ts";
 export { inProcessPair } from "./qkd/pair.ts";
 export { reserve } from "./qkd/reserve.ts";
 export type { KeySource, QkdKey, SourceStatus } from "./qkd/source.ts";

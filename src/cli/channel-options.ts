@@ -157,7 +157,10 @@ function addShared(command: Command, peerSae: string): void {
       "--policy <name>",
       `which secrets must protect: ${Object.keys(PRESETS).join(", ")} (default: hybrid with --kme, else pqc)`,
     )
-    .option("--kme <url>", "take QKD keys from the KME at https://host:port, by ETSI GS QKD 014")
+    .option(
+      "--kme <url>",
+      "take QKD keys from the KME at https://host:port or unix:/path, by ETSI GS QKD 014",
+    )
     .option("--sae <id>", "our SAE ID: the common name of the certificate that the KME knows us by")
     .option("--peer-sae <id>", peerSae, collect)
     .option("--kme-ca <file>", "who vouches for the KME (default: --ca)")
@@ -352,13 +355,8 @@ function qkdOptions(flags: ChannelFlags): QkdOptions | undefined {
   };
 }
 
-function keySource(flags: ChannelFlags, url: string, sae: string): QkdOptions["source"] {
-  if (!URL.canParse(url) || new URL(url).protocol !== "https:") {
-    throw bad(
-      "--kme",
-      `${JSON.stringify(url)} is not https://host:port; a key is never fetched in the clear`,
-    );
-  }
+function keySource(flags: ChannelFlags, kme: string, sae: string): QkdOptions["source"] {
+  const at = kmeAddress(kme);
   const { kmeCa, kmeCert = flags.cert, kmeKey = flags.key } = flags;
   const ca = kmeCa === undefined ? flags.ca : [kmeCa];
   if (ca === undefined) throw needed("--kme-ca", "--kme needs to know whom to trust (--kme-ca or --ca)");
@@ -367,7 +365,7 @@ function keySource(flags: ChannelFlags, url: string, sae: string): QkdOptions["s
   if (kmeKey === undefined)
     throw needed("--kme-key", "a KME knows us by a certificate and its key (--kme-key or --key)");
   return etsi014({
-    url,
+    ...at,
     sae,
     ca: Buffer.concat(
       ca.flatMap((path) => [readPem(path, kmeCa === undefined ? "--ca" : "--kme-ca"), Buffer.from("\n")]),
@@ -376,6 +374,14 @@ function keySource(flags: ChannelFlags, url: string, sae: string): QkdOptions["s
     key: readPem(kmeKey, flags.kmeKey === undefined ? "--key" : "--kme-key"),
     ...passphrase(flags),
   });
+}
+
+/** Over a Unix domain socket the KME is known by a certificate for localhost. */
+function kmeAddress(text: string): { readonly url: string; readonly socketPath?: string } {
+  if (/^unix:./.test(text)) return { url: "https://localhost", socketPath: text.slice(5) };
+  if (URL.canParse(text) && new URL(text).protocol === "https:") return { url: text };
+  const rule = "is neither https://host:port nor unix:/path; a key is never fetched in the clear";
+  throw bad("--kme", `${JSON.stringify(text)} ${rule}`);
 }
 
 function reserved(qkd: QkdOptions, flags: ClientFlags, peer: string): QkdOptions {

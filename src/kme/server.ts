@@ -2,21 +2,17 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import https from "node:https";
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { UsageError } from "../protocol/errors.ts";
 import { LONGEST_MS, onlyKnown, whole } from "../protocol/options.ts";
 import { type KmeAnswer, type KmeApi, type KmeIdentity, kmeApi } from "./api.ts";
 import type { DeliveryFigures } from "./deliveries.ts";
+import { type Listen, listen } from "./listen.ts";
+
+export type { Listen };
 
 type Pem = string | Uint8Array;
-
-export interface Listen {
-  /** Default 127.0.0.1. */
-  readonly host?: string;
-  /** 0 takes a free one. */
-  readonly port: number;
-}
 
 export interface ServerLimits {
   /** Default 65536. */
@@ -38,8 +34,12 @@ export interface KmeOptions extends KmeIdentity {
 
 export interface Kme {
   readonly id: string;
+  /** Where it listens; of a Unix domain socket `localhost` and 0. */
   readonly host: string;
   readonly port: number;
+  /** Of a Unix domain socket, its path. */
+  readonly path?: string;
+  /** `https://host:port`, or `unix:/path`. */
   readonly url: string;
   readonly deliveries: DeliveryFigures;
   /** Ends every connection. The stores stay open. */
@@ -81,13 +81,10 @@ export async function startKme(options: KmeOptions): Promise<Kme> {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });
-  const { host, port } = await listen(server, options.listen);
-  const name = host.includes(":") ? `[${host}]` : host;
+  const address = await listen(server, options.listen);
   return {
     id: options.id,
-    host,
-    port,
-    url: `https://${name}:${port}`,
+    ...address,
     deliveries: api.deliveries,
     close: () =>
       new Promise((resolve) => {
@@ -158,24 +155,6 @@ async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buf
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
-}
-
-function listen(
-  server: https.Server,
-  { host = "127.0.0.1", port }: Listen,
-): Promise<{ host: string; port: number }> {
-  whole({ port }, "port", 0, 0, 65_535);
-  return new Promise((resolve, reject) => {
-    server.once("error", (cause) => {
-      const code = "code" in cause ? String(cause.code) : cause.message;
-      const text = `the KME cannot listen on ${host} port ${port} (${code})`;
-      reject(new UsageError("ERR_OPTION_INVALID", text, { cause, option: "listen" }));
-    });
-    server.listen(port, host, () => {
-      const { address, port: bound } = server.address() as AddressInfo; // it listens on TCP
-      resolve({ host: address, port: bound });
-    });
-  });
 }
 
 function pems(options: KmeOptions): { ca: Buffer; cert: Buffer; key: Buffer } {

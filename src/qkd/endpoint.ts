@@ -5,13 +5,15 @@ import { wipe } from "../protocol/bytes.ts";
 import { UsageError } from "../protocol/errors.ts";
 import type { Endpoint } from "./exchange.ts";
 import { ownSae } from "./names.ts";
-import { LONGEST_MS, onlyKnown, whole } from "../protocol/options.ts";
+import { isText, LONGEST_MS, onlyKnown, whole } from "../protocol/options.ts";
 
 type Pem = string | Uint8Array;
 
 export interface Etsi014Options {
   /** `https://host:port`, with a path when the KME's API lies below one. */
   readonly url: string | URL;
+  /** The Unix domain socket to reach it at; the certificate is still that of the URL's host. */
+  readonly socketPath?: string;
   /** Our own SAE ID: the one that the KME reads from `cert`. */
   readonly sae: string;
   /** PEM: whom we trust to name the KME; our certificate chain; its private key. */
@@ -59,7 +61,7 @@ export function readOptions(options: Etsi014Options): Etsi014Settings {
 }
 
 const OPTIONS = (
-  "url sae ca cert key passphrase servername kmeId timeoutMs keyBytes maxConnections maxAnswerBytes idleMs " +
+  "url socketPath sae ca cert key passphrase servername kmeId timeoutMs keyBytes maxConnections maxAnswerBytes idleMs " +
   "method dangerous"
 ).split(" ");
 
@@ -74,6 +76,7 @@ function endpointOf(options: Etsi014Options): Endpoint {
   if (secureContext === undefined) allowPlaintext(url, options);
   return {
     url,
+    ...socketOf(options),
     ...(secureContext && { secureContext }),
     ...(options.servername === undefined ? {} : { servername: options.servername }),
     ...(options.kmeId === undefined ? {} : { kmeId: ownSae(options.kmeId, "kmeId") }),
@@ -81,6 +84,13 @@ function endpointOf(options: Etsi014Options): Endpoint {
     maxAnswerBytes: whole(options, "maxAnswerBytes", 2 ** 20, 1024, 2 ** 28),
     idleMs: whole(options, "idleMs", 4000, 1, LONGEST_MS),
   };
+}
+
+function socketOf({ socketPath }: Etsi014Options): { socketPath?: string } {
+  if (socketPath === undefined) return {};
+  if (isText(socketPath) && socketPath !== "" && !socketPath.includes("\0")) return { socketPath };
+  const text = "socketPath must be the path of a Unix domain socket";
+  throw new UsageError("ERR_OPTION_INVALID", text, { option: "socketPath" });
 }
 
 function urlOf(given: string | URL | undefined): URL {

@@ -4,7 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { wipe } from "../protocol/bytes.ts";
 import { KeySourceError } from "../protocol/errors.ts";
 import { type Delivery, type KmeStatus, readKeys, readMessage, readStatus } from "./container.ts";
-import { type Etsi014Options, readOptions } from "./endpoint.ts";
+import { type Etsi014Options, type Etsi014Settings, readOptions } from "./endpoint.ts";
 import { type Line, line, type Outcome } from "./exchange.ts";
 import { keyId, peerSae } from "./names.ts";
 import { whole } from "../protocol/options.ts";
@@ -20,8 +20,21 @@ export type Etsi014 = KeySource & Required<Pick<KeySource, "drawMany">>;
  * A request is sent again only when none of it can have reached the KME. ETSI GS QKD 014 §5.
  */
 export function etsi014(options: Etsi014Options): Etsi014 {
-  return new Kme(options);
+  const { endpoint, ...rest } = readOptions(options);
+  const prefix = endpoint.url.pathname.replace(/\/+$/, "");
+  return new Kme({ ...rest, kind: "etsi-qkd-014", prefix, line: line(endpoint) });
 }
+
+/** What a source is made of once its options are read. */
+export interface Etsi014Parts extends Omit<Etsi014Settings, "endpoint"> {
+  readonly kind: string;
+  /** What stands before `/api/v1/keys`. */
+  readonly prefix: string;
+  readonly line: Line;
+}
+
+/** The same over another line than one of sockets. */
+export const etsi014Over = (parts: Etsi014Parts): Etsi014 => new Kme(parts);
 
 /** Waits before the second and third try. */
 const RETRY_MS = [100, 300];
@@ -39,7 +52,7 @@ interface Counts {
 }
 
 class Kme implements Etsi014 {
-  readonly kind = "etsi-qkd-014";
+  readonly kind: string;
   readonly sae: string;
   readonly #line: Line;
   readonly #prefix: string;
@@ -51,14 +64,14 @@ class Kme implements Etsi014 {
   readonly #seen = new Set<string>();
   #simulated = false;
 
-  constructor(options: Etsi014Options) {
-    const read = readOptions(options);
-    this.sae = read.sae;
-    this.#method = read.method;
-    this.#timeoutMs = read.timeoutMs;
-    this.#keyBytes = read.keyBytes;
-    this.#prefix = `${read.endpoint.url.pathname.replace(/\/+$/, "")}/api/v1/keys`;
-    this.#line = line(read.endpoint);
+  constructor({ kind, sae, method, timeoutMs, keyBytes, prefix, line }: Etsi014Parts) {
+    this.kind = kind;
+    this.sae = sae;
+    this.#method = method;
+    this.#timeoutMs = timeoutMs;
+    this.#keyBytes = keyBytes;
+    this.#prefix = `${prefix}/api/v1/keys`;
+    this.#line = line;
   }
 
   get simulated(): boolean {

@@ -22,6 +22,8 @@ export type Outcome =
 
 export interface Endpoint {
   readonly url: URL;
+  /** A Unix domain socket instead of the URL's host and port. */
+  readonly socketPath?: string;
   /** Absent for plaintext. */
   readonly secureContext?: tls.SecureContext;
   readonly servername?: string;
@@ -44,7 +46,7 @@ export function line(endpoint: Endpoint): Line {
   const open = new Set<(error: KeySourceError) => void>();
   let closed = false;
   return {
-    host: endpoint.url.host,
+    host: nameOf(endpoint),
     exchange(call) {
       if (closed) return Promise.resolve(failed(shut(), false));
       if (call.signal?.aborted === true) return Promise.resolve(failed(givenUp(call.signal), false));
@@ -105,7 +107,7 @@ function exchange(
     const stop = (error: KeySourceError): void => settle(failed(error, progress.sent()));
     const abort = (): void => stop(givenUp(call.signal));
     const timer = setTimeout(() => {
-      const text = `the KME ${endpoint.url.host} did not answer within ${call.timeoutMs} ms`;
+      const text = `the KME ${nameOf(endpoint)} did not answer within ${call.timeoutMs} ms`;
       stop(new KeySourceError("ERR_QKD_TIMEOUT", text));
     }, call.timeoutMs);
     open.add(stop);
@@ -118,6 +120,7 @@ function exchange(
 
 function ask(endpoint: Endpoint, agent: http.Agent, call: Call): http.ClientRequest {
   const { hostname, port } = endpoint.url;
+  const { socketPath } = endpoint;
   const headers: http.OutgoingHttpHeaders = { accept: "application/json" };
   if (call.body !== undefined) {
     headers["content-type"] = "application/json";
@@ -127,12 +130,16 @@ function ask(endpoint: Endpoint, agent: http.Agent, call: Call): http.ClientRequ
     agent,
     host: hostname.replace(/^\[|\]$/g, ""),
     ...(port === "" ? {} : { port }),
+    ...(socketPath === undefined ? {} : { socketPath }),
     method: call.method,
     path: call.path,
     headers,
   };
   return endpoint.secureContext === undefined ? http.request(options) : https.request(options);
 }
+
+const nameOf = ({ url, socketPath }: Endpoint): string =>
+  socketPath === undefined ? url.host : `unix:${tame(socketPath)}`;
 
 interface Progress {
   sent(): boolean;
@@ -170,7 +177,7 @@ function collect(endpoint: Endpoint, answer: http.IncomingMessage, settle: (outc
   };
   const cut = (): void => {
     drop();
-    const text = `the answer of the KME ${endpoint.url.host} was cut off after ${length} bytes`;
+    const text = `the answer of the KME ${nameOf(endpoint)} was cut off after ${length} bytes`;
     settle(failed(new KeySourceError("ERR_QKD_UNREACHABLE", text), true));
   };
   answer.on("data", (chunk: Buffer) => {
@@ -191,7 +198,7 @@ function collect(endpoint: Endpoint, answer: http.IncomingMessage, settle: (outc
 }
 
 function explain(endpoint: Endpoint, cause: Error, progress: Progress): Outcome {
-  const { host } = endpoint.url;
+  const host = nameOf(endpoint);
   const code = tame(String(Reflect.get(cause, "code") ?? cause.message));
   const { socket } = progress;
   if (socket instanceof tls.TLSSocket) {
@@ -210,11 +217,11 @@ function explain(endpoint: Endpoint, cause: Error, progress: Progress): Outcome 
   return failed(new KeySourceError("ERR_QKD_UNREACHABLE", text, { cause }), progress.sent());
 }
 
-const failed = (error: KeySourceError, sent: boolean): Outcome => ({ ok: false, error, sent });
+export const failed = (error: KeySourceError, sent: boolean): Outcome => ({ ok: false, error, sent });
 
-const shut = (): KeySourceError => new KeySourceError("ERR_QKD_CLOSED", "the key source is closed");
+export const shut = (): KeySourceError => new KeySourceError("ERR_QKD_CLOSED", "the key source is closed");
 
-function givenUp(signal: AbortSignal | undefined): KeySourceError {
+export function givenUp(signal: AbortSignal | undefined): KeySourceError {
   return new KeySourceError("ERR_QKD_TIMEOUT", "the call was given up by its caller", {
     cause: signal?.reason,
   });

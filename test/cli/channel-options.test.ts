@@ -183,8 +183,9 @@ describe("what is wrong is refused by name, and no key is repeated", () => {
     ["psk file", ["--psk-file", "/nonexistent/keys"], /\/nonexistent\/keys cannot be opened/],
     ["sae without kme", ["--sae", "x"], /^--kme is missing: --sae needs a KME$/],
     ["kme without sae", ["--kme", "https://localhost:1"], /^--sae is missing: /],
-    ["kme in the clear", ["--kme", "http://localhost:1", "--sae", "x"], /^--kme: .* is not https:/],
-    ["kme nonsense", ["--kme", "localhost", "--sae", "x"], /^--kme: "localhost" is not https:/],
+    ["kme in the clear", ["--kme", "http://localhost:1", "--sae", "x"], /^--kme: .* is neither https:/],
+    ["a kme at no path", ["--kme", "unix:", "--sae", "x"], /^--kme: "unix:" is neither https:/],
+    ["kme nonsense", ["--kme", "localhost", "--sae", "x"], /^--kme: "localhost" is neither https:/],
     ["kme without ca", ["--kme", "https://localhost:1", "--sae", "x"], /^--kme-ca is missing: /],
   ];
   test.each(cases)("%s", (_, words, message) => {

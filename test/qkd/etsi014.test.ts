@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync } from "node:fs";
 import http from "node:http";
 import net, { type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { kmeApi } from "../../src/kme/api.ts";
 import { type LinkedStores, linkedStores, startPair } from "../../src/kme/pair.ts";
@@ -63,6 +66,45 @@ afterEach(() => {
 afterAll(async () => {
   await kme.close();
   await Promise.all([stores.a.close(), stores.b.close()]);
+});
+
+describe.skipIf(process.platform === "win32")("over Unix domain sockets (Windows has none)", () => {
+  const root = mkdtempSync(join(tmpdir(), "qkd-tls-etsi-"));
+  afterAll(() => rmSync(root, { recursive: true }));
+
+  test("what one SAE draws the other redeems; mutual TLS stays", async () => {
+    const member = (id: string, sae: string) => ({
+      id,
+      saes: [sae],
+      listen: { path: join(root, id) },
+      ...trusted.issue(id),
+    });
+    const [a, b] = [member("kme-a", "sae-a"), member("kme-b", "sae-b")];
+    const pair = await startPair({ ca: trusted.ca, a, b, link: { initialKeys: 5, keysPerSecond: 0 } });
+    const at = (path: string | undefined) => ({ url: "https://localhost", socketPath: path! });
+    const master = client({ ...at(pair.a.path), kmeId: "kme-a" });
+    const slave = client({ ...at(pair.b.path), sae: "sae-b", ...saeB });
+    const key = await master.draw("sae-b");
+    expect(key.kmes).toEqual({ source: "kme-a", target: "kme-b" });
+    expect((await slave.redeem("sae-a", key.id)).key).toEqual(key.key);
+    const stranger = client({ ...at(pair.a.path), ...authority().issue("sae-a") });
+    // The socket may be closed before the alert that says so was read.
+    expect((await failure(stranger.draw("sae-b"))).code).toMatch(/^ERR_QKD_UN(AUTHORIZED|REACHABLE)$/);
+    const distrustful = client({ ...at(pair.a.path), url: "https://elsewhere.example" });
+    expect((await failure(distrustful.draw("sae-b"))).code).toBe("ERR_QKD_UNTRUSTED");
+    for (const source of opened.splice(0)) source.close();
+    await pair.close();
+    const late = await failure(client(at(a.listen.path)).draw("sae-b"));
+    expect(late).toMatchObject({
+      code: "ERR_QKD_UNREACHABLE",
+      message: expect.stringContaining(`unix:${root}`),
+    });
+  });
+
+  test("a path that is none is refused", () => {
+    for (const socketPath of ["", "a\0b", 7 as never])
+      expect(() => client({ socketPath })).toThrow(expect.objectContaining({ option: "socketPath" }));
+  });
 });
 
 describe("between two real KMEs", () => {

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type LinkOptions, loopStore, openLoopStore, startPair } from "../../kme/pair.ts";
+import { listenOption } from "../kme/listen.ts";
 import { placeOf } from "../kme/place.ts";
 import { type Kme, type Listen, startKme } from "../../kme/server.ts";
 import { STORE_KEY_VARIABLE } from "../../kme/store-key.ts";
@@ -48,7 +49,7 @@ export function registerKme(program: Command): void {
         "Prints a line for each KME once it listens; ends on SIGINT or SIGTERM.",
     )
     .option("--single", "one KME (the A side) that serves all SAEs itself")
-    .addOption(listenOption("--listen-a", "where KME A listens; port 0 takes a free one", 8443))
+    .addOption(listenOption("--listen-a", "where KME A listens (port 0 takes a free one)", 8443))
     .addOption(listenOption("--listen-b", "where KME B listens", 8444))
     .option("--pki <dir>", "take ca.crt, kme-a.crt, kme-a.key, kme-b.crt and kme-b.key from here")
     .option("--ca <file>", "PEM certificates that vouch for the SAEs")
@@ -178,8 +179,9 @@ function blockText({ block, outcome, qber, qberThreshold }: BlockRecord): string
 }
 
 function line({ kme, saes }: Running["kmes"][number], json: boolean): string {
-  const { id, host, port, url } = kme;
-  if (json) return JSON.stringify({ event: "listening", kme: id, host, port, url, saes, simulated: true });
+  const { id, host, port, path, url } = kme;
+  const address = path === undefined ? { host, port, url } : { path, url };
+  if (json) return JSON.stringify({ event: "listening", kme: id, ...address, saes, simulated: true });
   return `KME ${id} listens on ${url} for ${saes.join(", ")} (simulated keys)`;
 }
 
@@ -227,21 +229,6 @@ function kilometres(text: string): number {
     throw new InvalidArgumentError("It must be a number from 0 to 1000.");
   }
   return km;
-}
-
-function listenOption(name: string, description: string, port: number): Option {
-  const local: Listen = { host: "127.0.0.1", port };
-  return new Option(`${name} <host:port>`, description)
-    .argParser(address)
-    .default(local, `127.0.0.1:${port}`);
-}
-
-function address(text: string): Listen {
-  const { host, port } = /^(?<host>\[[^\]]+\]|[^:]+):(?<port>\d{1,5})$/.exec(text)?.groups ?? {};
-  if (host === undefined || port === undefined || Number(port) > 65_535) {
-    throw new InvalidArgumentError("It must be host:port, as in 127.0.0.1:8443 or [::1]:0.");
-  }
-  return { host: host.replace(/^\[|\]$/g, ""), port: Number(port) };
 }
 
 function amount(text: string): number {

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -8,6 +8,7 @@ import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 import { registerKme } from "../../../src/cli/commands/kme.ts";
 import { etsi014 } from "../../../src/qkd/etsi014.ts";
 import { authority } from "../../support/certificates.ts";
+import { postgresServer, type PostgresServer } from "../../support/postgres.ts";
 
 const trusted = authority();
 const pki = mkdtempSync(join(tmpdir(), "qkd-tls-kme-"));
@@ -17,11 +18,16 @@ for (const id of ["kme-a", "kme-b"]) {
   writeFileSync(join(pki, `${id}.crt`), cert);
   writeFileSync(join(pki, `${id}.key`), key, { mode: 0o600 });
 }
+const postgres = await postgresServer();
+if (typeof postgres === "string") console.log(`no KMEs share a database: ${postgres}`);
 const running: ChildProcess[] = [];
 afterEach(() => {
   for (const child of running.splice(0)) child.kill("SIGKILL");
 });
-afterAll(() => rmSync(pki, { recursive: true }));
+afterAll(async () => {
+  rmSync(pki, { recursive: true });
+  if (typeof postgres !== "string") await postgres.close();
+});
 
 /** The command in a process of its own; its first `lines` lines. */
 async function start(args: string[], lines: number) {
@@ -91,6 +97,33 @@ describe("qkd-tls kme", () => {
     source.close();
     child.kill("SIGINT");
     expect(await ended).toBe(0);
+  });
+});
+
+describe.skipIf(process.platform === "win32")("on Unix domain sockets (Windows has none)", () => {
+  test("it serves this machine alone, and removes them when it ends", async () => {
+    const paths = ["a", "b"].map((name) => join(pki, `${name}.sock`));
+    const where = ["--listen-a", `unix:${paths[0]}`, "--listen-b", `unix:${paths[1]}`];
+    const flags = ["--pki", pki, ...where, "--json", "--stock", "2", "--rate", "0"];
+    const { child, said, ended } = await start(flags, 2);
+    expect(JSON.parse(said[0]!)).toEqual({
+      event: "listening",
+      kme: "kme-a",
+      path: paths[0],
+      url: `unix:${paths[0]}`,
+      saes: ["sae-a"],
+      simulated: true,
+    });
+    const [master, slave] = paths.map((socketPath, at) => {
+      const sae = ["sae-a", "sae-b"][at]!;
+      return etsi014({ url: "https://localhost", socketPath, sae, ca: trusted.ca, ...trusted.issue(sae) });
+    });
+    const key = await master!.draw("sae-b");
+    expect((await slave!.redeem("sae-a", key.id)).key).toEqual(key.key);
+    for (const source of [master, slave]) source!.close();
+    child.kill("SIGTERM");
+    expect(await ended).toBe(0);
+    expect(paths.filter((path) => existsSync(path))).toEqual([]);
   });
 });
 
@@ -198,6 +231,28 @@ describe("refuses", () => {
       expect(await ended).toBe(0);
       for (const source of [master, slave]) source.close();
     });
+
+    test.skipIf(typeof postgres === "string")(
+      "two processes share a database: what one issued the other gives",
+      async () => {
+        const url = (postgres as PostgresServer).url();
+        const flags = [...quiet, "--store", url, "--store-key-file", keyFile];
+        const [one, two] = [await start(flags, 2), await start(flags, 2)];
+        const [a, otherB] = [JSON.parse(one.said[0]!), JSON.parse(two.said[1]!)];
+        const [master, slave] = [client(a.url, "sae-a"), client(otherB.url, "sae-b")];
+        const key = await master.draw("sae-b");
+        expect((await slave.redeem("sae-a", key.id)).key).toEqual(key.key);
+        const sameAgain = client(JSON.parse(one.said[1]!).url, "sae-b");
+        await expect(sameAgain.redeem("sae-a", key.id)).rejects.toMatchObject({
+          code: "ERR_QKD_UNKNOWN_KEY",
+        });
+        for (const source of [master, slave, sameAgain]) source.close();
+        for (const { child, ended } of [one, two]) {
+          child.kill("SIGTERM");
+          expect(await ended).toBe(0);
+        }
+      },
+    );
 
     const run = (...args: string[]): Promise<unknown> => {
       const program = new Command().exitOverride();
