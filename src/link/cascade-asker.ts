@@ -33,6 +33,8 @@ export interface AskerSettings extends CascadeSettings {
 
 /** Odd intervals, per error and bit of a round trip's cost, at which the next pass begins: found by trying. */
 const FEW_ODD = 8e-5;
+/** But where that many of the last pass's blocks are odd, each error would be looked for in the next one again. */
+const FEW_OF_BLOCKS = 1 / 4;
 const MAX_ROUND_TRIP_BITS = 2 ** 16;
 
 /** What one message asks: the blocks of a pass that begins, then halves of odd intervals. */
@@ -203,7 +205,9 @@ export class CascadeAsker {
   #next(): Uint8Array {
     const oddPasses = this.#passes.filter(({ oddCount }) => oddCount > 0);
     const odd = oddPasses.reduce((sum, { oddCount }) => sum + oddCount, 0);
-    const begins = this.#passes.length < this.#plan.passes && odd <= this.#fewOdd;
+    const blocks = this.#passes.at(-1)?.partition.blocks ?? 0;
+    const few = Math.min(this.#fewOdd, FEW_OF_BLOCKS * blocks);
+    const begins = this.#passes.length < this.#plan.passes && odd <= few;
     if (odd > 0 || begins) {
       const { roundTripBits = 0 } = this.#settings;
       const cuts = cutsOfAll(oddPasses, levelsFor(odd, roundTripBits), roundTripBits === 0);

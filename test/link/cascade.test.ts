@@ -121,6 +121,13 @@ describe("efficiency f = leak / (n h(Q))", () => {
     expect(dear.leakedBits + 256 * dear.roundTrips).toBeLessThan(cheap.leakedBits + 256 * cheap.roundTrips);
   });
 
+  test.each([600, 2000])("a round trip worth %i bits does not have every error looked for anew", (price) => {
+    const { alice, bob } = noisyPair(1_000_000, 0.03, 7);
+    const report = reconcile(alice, bob, { errorRate: 0.03, roundTripBits: price });
+    expect(bob.xor(alice).weight()).toBe(0);
+    expect(cascadeEfficiency(1_000_000, report)).toBeLessThan(1.5);
+  });
+
   test("the entropy, and no efficiency where there was no error", () => {
     expect(binaryEntropy(0)).toBe(0);
     expect(binaryEntropy(0.5)).toBe(1);
