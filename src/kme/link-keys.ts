@@ -22,6 +22,9 @@ export function cutKey(key: Uint8Array, { context, block, blockBytes }: CutOptio
   }));
 }
 
+/** Which end may issue from the piece at this place: A and B by turns. */
+export const isFromA = (at: number): boolean => at % 2 === 0;
+
 /** A UUID of version 8, RFC 9562 §5.8: a hash of session, block and place. */
 function idOf(context: Uint8Array, block: number, at: number): string {
   const numbers = new Uint8Array(8);

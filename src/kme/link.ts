@@ -3,20 +3,27 @@
 import { nodeProvider } from "../crypto/node.ts";
 import { repeatableRandom } from "../crypto/repeatable.ts";
 import type { BlockRecord, EndedBlock, Step } from "../link/block.ts";
-import { expectedCounts, type Optics, pulsesFor } from "../link/clicks.ts";
 import type { Adversary, Fibre } from "../link/fibre.ts";
-import type { Account } from "../link/ledger.ts";
+import type { Account, Ledger } from "../link/ledger.ts";
 import { type Preset, preset, PRESET_NAMES, type PresetName } from "../link/presets.ts";
 import { QuantumChannel } from "../link/quantum-channel.ts";
-import { MOST_DETECTIONS } from "../link/sifting-messages.ts";
 import { EMPTY, wipe } from "../protocol/bytes.ts";
 import { UsageError } from "../protocol/errors.ts";
-import { flag, onlyKnown, oneOf, real, whole } from "../protocol/options.ts";
+import { flag, onlyKnown, oneOf } from "../protocol/options.ts";
 import type { BlockSink, Generator, KeyFeed } from "./feed.ts";
-import { cutKey } from "./link-keys.ts";
+import { cutKey, isFromA } from "./link-keys.ts";
+import {
+  Appetite,
+  blockPauses,
+  checkedPace,
+  isDazzling,
+  PACE_OPTIONS,
+  type PaceOptions,
+  pulsePlan,
+} from "./link-pace.ts";
 import { openSession, type Session } from "./link-session.ts";
 
-export interface SimulatedLinkOptions {
+export interface SimulatedLinkOptions extends PaceOptions {
   /** Laser, fibre and detectors; default `metro-10km`. */
   readonly preset?: PresetName;
   /** Another length than the preset's. */
@@ -26,14 +33,6 @@ export interface SimulatedLinkOptions {
   readonly seed?: string;
   /** Refuses a seed. Default: whether NODE_ENV is `production`. */
   readonly production?: boolean;
-  /** Error rate above which a block gives no key; default 0.05, which the presets do not reach undisturbed. */
-  readonly qberThreshold?: number;
-  /** Key a piece in stock; default 32. */
-  readonly blockBytes?: number;
-  /** Bits of key before correction in the first block, until one has given key; default 360000. */
-  readonly firstBits?: number;
-  /** The same in later blocks; default 1000000. */
-  readonly blockBits?: number;
   /** Told of each block that ended, with key or without. */
   readonly onBlock?: (record: BlockRecord) => void;
 }
@@ -63,25 +62,13 @@ export interface SimulatedLink extends Generator {
   readonly ready: Promise<void>;
 }
 
-const KNOWN = ["preset", "lengthKm", "adversary", "seed", "production", "qberThreshold", "blockBytes"];
-KNOWN.push("firstBits", "blockBits", "onBlock");
+const KNOWN = ["preset", "lengthKm", "adversary", "seed", "production", "onBlock", ...PACE_OPTIONS];
 
-const DEFAULT_THRESHOLD = 0.05;
-/** Clicks in one batch: a slice of work of some ten milliseconds. */
-const BATCH_CLICKS = 100_000;
-const MOST_BATCHES = 64;
-/** A block whose pulses would take longer is sent with fewer. */
-const MOST_PULSE_SECONDS = 20;
-const MOST_BATCH_PULSES = 2 ** 32;
-const HISTORY = 256;
-/** After a block without key, and after a stop: doubled each time. */
-const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 2000;
+/** Records of blocks that are kept for whoever looks. */
+export const HISTORY = 256;
 /** Work in one go, and how often the stock is looked at. */
 const SLICE_MS = 10;
 const LOOK_MS = 50;
-/** The stock is filled up again once this part of it is gone: a quarter. */
-const REFILL_PARTS = 4;
 /** Whoever waits for the first block does not wait longer than this for its pulses. */
 const PATIENCE_MS = 1000;
 
@@ -101,20 +88,17 @@ class Link implements SimulatedLink {
   readonly #channel: QuantumChannel;
   readonly #random: (length: number) => Uint8Array;
   readonly #isRepeatable: boolean;
-  readonly #qberThreshold: number;
-  readonly #blockBytes: number;
-  readonly #firstBits: number;
-  readonly #blockBits: number;
+  readonly #pace: Required<PaceOptions>;
+  readonly #appetite = new Appetite();
+  readonly #pauses = blockPauses();
   readonly #history: BlockRecord[] = [];
   readonly #sinks: { a?: BlockSink; b?: BlockSink } = {};
   #session: Session | undefined;
   #sessions = 0;
   #lastStop: string | undefined;
   #hasGivenKey = false;
-  #pauseMs = FIRST_PAUSE_MS;
   #work: Work | undefined;
   #isWorking = false;
-  #mostRoom = 0;
   #timer: NodeJS.Timeout | undefined;
   #isReady: () => void = () => undefined;
   readonly #onBlock: (record: BlockRecord) => void;
@@ -128,10 +112,7 @@ class Link implements SimulatedLink {
       });
     }
     this.#preset = preset(oneOf(options, "preset", PRESET_NAMES, "metro-10km"));
-    this.#qberThreshold = real(options, "qberThreshold", { fallback: DEFAULT_THRESHOLD, min: 0, max: 0.11 });
-    this.#blockBytes = whole(options, "blockBytes", 32, 8, 1024);
-    this.#firstBits = whole(options, "firstBits", 360_000, 1000, 10_000_000);
-    this.#blockBits = whole(options, "blockBits", 1_000_000, 1000, 10_000_000);
+    this.#pace = checkedPace(options);
     this.#onBlock = options.onBlock ?? (() => undefined);
     this.#isRepeatable = options.seed !== undefined;
     const provider = nodeProvider();
@@ -149,17 +130,13 @@ class Link implements SimulatedLink {
 
   get status(): LinkStatus {
     const ledger = this.#session?.alice.ledger;
-    const none = { bootstrapBits: 0, earnedBits: 0, spentBits: 0, droppedBits: 0, reserveBits: 0 };
     return {
       simulated: true,
       preset: this.#preset.name,
       fibre: this.#channel.optics.fibre,
-      qberThreshold: this.#qberThreshold,
+      qberThreshold: this.#pace.qberThreshold,
       history: [...this.#history],
-      authentication: {
-        send: ledger?.account("send") ?? none,
-        receive: ledger?.account("receive") ?? none,
-      },
+      authentication: accountsOf(ledger),
       sessions: { opened: this.#sessions, lastStop: this.#lastStop },
     };
   }
@@ -183,14 +160,14 @@ class Link implements SimulatedLink {
       while (this.#goOn(work).done !== true);
       const last = this.#history.at(-1);
       if (last === undefined || last === before || last.outcome !== "key") return;
-      made += Math.floor((last.secretBits - last.authentication.earnedBits) / 16 / this.#blockBytes);
+      made += Math.floor((last.secretBits - last.authentication.earnedBits) / 16 / this.#pace.blockBytes);
     }
   }
 
   #end(name: "a" | "b"): KeyFeed {
     return {
       simulated: true,
-      blockBytes: this.#blockBytes,
+      blockBytes: this.#pace.blockBytes,
       start: (sink) => {
         this.#sinks[name] = sink;
         if (this.#sinks.a !== undefined && this.#sinks.b !== undefined) this.#plan(0);
@@ -218,13 +195,6 @@ class Link implements SimulatedLink {
     return Math.max(...thereAndBack);
   }
 
-  /** A block for each key that is taken would be work for nothing: a part of the stock must be gone. */
-  #isWanted(): boolean {
-    const room = this.#room();
-    this.#mostRoom = Math.max(this.#mostRoom, room);
-    return room > 0 && room >= this.#mostRoom / REFILL_PARTS;
-  }
-
   #plan(ms: number): void {
     if (this.#sinks.a === undefined || this.#sinks.b === undefined) return;
     this.#timer ??= setTimeout(() => this.#tick(), ms).unref();
@@ -236,7 +206,7 @@ class Link implements SimulatedLink {
     const from = performance.now();
     let wait: Wait;
     do {
-      if (this.#work === undefined && !this.#isWanted()) {
+      if (this.#work === undefined && !this.#appetite.isFor(this.#room())) {
         wait = from + LOOK_MS;
         this.#isReady();
         break;
@@ -266,8 +236,8 @@ class Link implements SimulatedLink {
     const from = performance.now();
     const session = (this.#session ??= this.#open());
     const { alice, bob } = session;
-    const bits = this.#hasGivenKey ? this.#blockBits : this.#firstBits;
-    const { pulses, batches } = this.#pulses(bits);
+    const bits = this.#hasGivenKey ? this.#pace.blockBits : this.#pace.firstBits;
+    const { pulses, batches } = pulsePlan(this.#channel.optics, bits);
     const ended: Partial<Record<"alice" | "bob", EndedBlock>> = {};
     const queue: { readonly to: "alice" | "bob"; readonly frame: Uint8Array }[] = [];
     const take = (of: "alice" | "bob", step: Step): void => {
@@ -289,13 +259,13 @@ class Link implements SimulatedLink {
       yield* carry();
       const isOpen = () => [alice, bob].every(({ party }) => party.block !== undefined);
       for (let batch = 0; batch < batches && isOpen(); batch++) {
-        const seen = this.#channel.send(pulses);
-        if (seen.bob.slots.length > MOST_DETECTIONS) {
+        if (isDazzling(this.#channel.optics, pulses)) {
           // Light of somebody else's: no message holds so many.
           take("alice", alice.party.stop());
           yield* carry();
           break;
         }
+        const seen = this.#channel.send(pulses);
         take("alice", alice.party.sent(seen.alice));
         take("bob", bob.party.detected(seen.bob));
         yield undefined;
@@ -314,10 +284,9 @@ class Link implements SimulatedLink {
     const [last] = this.#history.slice(-1);
     if (last?.outcome === "key") {
       this.#hasGivenKey = true;
-      this.#pauseMs = FIRST_PAUSE_MS;
+      this.#pauses.reset();
     } else {
-      yield performance.now() + this.#pauseMs;
-      this.#pauseMs = Math.min(2 * this.#pauseMs, LONGEST_PAUSE_MS);
+      yield performance.now() + this.#pauses.next();
     }
   }
 
@@ -336,12 +305,12 @@ class Link implements SimulatedLink {
     const { a, b } = this.#sinks;
     const [ours, theirs] = [alice?.key ?? EMPTY, bob?.key ?? EMPTY];
     if (a !== undefined && b !== undefined && ours.length > 0 && theirs.length > 0 && record !== undefined) {
-      const options = { context: session.context, block: record.block, blockBytes: this.#blockBytes };
+      const options = { context: session.context, block: record.block, blockBytes: this.#pace.blockBytes };
       const [atA, atB] = [cutKey(ours, options), cutKey(theirs, options)];
       for (const [at, block] of atA.entries()) {
         const other = atB[at];
-        // By turns; a link that leads back to where it began has one way only.
-        const [from, to] = at % 2 === 0 || a === b ? [a, b] : [b, a];
+        // A link that leads back to where it began has one way only.
+        const [from, to] = isFromA(at) || a === b ? [a, b] : [b, a];
         const [outgoing, incoming] = from === a ? [block, other] : [other, block];
         if (outgoing === undefined || incoming === undefined) continue;
         if (from.room("outgoing") < 1 || to.room("incoming") < 1) {
@@ -362,22 +331,17 @@ class Link implements SimulatedLink {
       random: this.#random,
       isRepeatable: this.#isRepeatable,
       source: this.#preset.optics.source,
-      qberThreshold: this.#qberThreshold,
+      qberThreshold: this.#pace.qberThreshold,
     });
-  }
-
-  /** How a block of so many bits is sent, as it would be undisturbed: nobody tells the parties of an adversary. */
-  #pulses(bits: number): { readonly pulses: number; readonly batches: number } {
-    const { fibre, source, receiver } = this.#channel.optics;
-    const { adversary: _, ...undisturbed } = fibre;
-    const optics: Optics = { fibre: undisturbed, source, receiver };
-    const all = Math.min(pulsesFor(optics, bits), MOST_PULSE_SECONDS * source.clockHz);
-    const { key } = expectedCounts(optics, all);
-    const clicks = key.detections.reduce((sum, each) => sum + each, 0) / source.keyBasisProbability ** 2;
-    const least = Math.max(clicks / BATCH_CLICKS, all / MOST_BATCH_PULSES);
-    const batches = Math.min(MOST_BATCHES, Math.max(1, Math.ceil(least)));
-    return { pulses: Math.min(MOST_BATCH_PULSES, Math.ceil(all / batches)), batches };
   }
 }
 
 type Work = globalThis.Generator<Wait, void, void>;
+
+const NOTHING: Account = { bootstrapBits: 0, earnedBits: 0, spentBits: 0, droppedBits: 0, reserveBits: 0 };
+
+/** The books of a party, or of none. */
+export const accountsOf = (ledger: Ledger | undefined): LinkStatus["authentication"] => ({
+  send: ledger?.account("send") ?? NOTHING,
+  receive: ledger?.account("receive") ?? NOTHING,
+});
