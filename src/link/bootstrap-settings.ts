@@ -49,12 +49,13 @@ export interface PskTrust {
   readonly exchange?: boolean | undefined;
 }
 
-/** Certificates: ours, and what the peer's must be. */
+/** Certificates: ours, and what the peer's must be: for a host, of a common name (a KME's ID), or both. */
 export interface PkiTrust {
   readonly kind: "pki";
   readonly identity: Identity;
   readonly anchors: TrustAnchors;
-  readonly peerName: string;
+  readonly peerName?: string | undefined;
+  readonly peerCommonName?: string | undefined;
   readonly nowMs: number;
 }
 
@@ -92,7 +93,11 @@ export function demandSettings(
     throw invalid("keyBytes", `must be 64 to ${maxKeyBytes}`);
   }
   if (method === "signature" && trust.kind !== "pki") throw invalid("method", "needs certificates to sign");
-  if (trust.kind !== "psk") return;
+  if (trust.kind === "pki") {
+    if (trust.peerName === undefined && trust.peerCommonName === undefined)
+      throw invalid("trust", "does not say who the peer is");
+    return;
+  }
   if (trust.key.length < MIN_PSK_BYTES)
     throw invalid("trust", `holds a key shorter than ${MIN_PSK_BYTES} bytes`);
   if (utf8(trust.identity).length > 255) throw invalid("trust", "names its key in more than 255 bytes");

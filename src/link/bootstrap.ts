@@ -207,7 +207,7 @@ export class Bootstrap {
   }
 
   #verified(
-    { anchors, peerName, nowMs }: PkiTrust,
+    { anchors, peerName, peerCommonName, nowMs }: PkiTrust,
     { chain, scheme: code, signature }: Proof,
   ): Bootstrapped["peer"] {
     const scheme = schemeOf(code);
@@ -221,6 +221,11 @@ export class Bootstrap {
       name: peerName,
       nowMs,
     });
+    const { commonName } = path.leaf.subject;
+    if (peerCommonName !== undefined && commonName !== peerCommonName) {
+      const text = `${STAGE}: the peer's certificate is that of ${commonName ?? "nobody"}, not of ${peerCommonName}`;
+      throw new TrustError("ERR_CERT_NAME_MISMATCH", "certificate_unknown", text);
+    }
     const content = signedTranscript(this.#peerParty, this.#keys.heard());
     if (scheme.kind !== path.key.kind || !path.key.verify(scheme.algorithm, content, signature)) {
       throw new LinkError("ERR_LINK_FORGED", `${STAGE}: the peer does not have the key of its certificate`);

@@ -6,14 +6,14 @@ import { messages } from "./message.ts";
 export const MOST_DETECTIONS = 2 ** 22;
 
 /** Slots of 32 bits, rising: the gap before each, seven bits a byte, lowest first, bit 7 on all bytes but the last. */
-const slots: Codec<Uint32Array> = {
+export const Slots: Codec<Uint32Array> = {
   read: (from) => from.within(3, 0, 0xffffff, readSlots),
   write: (to, value) => to.within(3, 0, 0xffffff, () => to.put(gapsOf(value))),
 };
 
 /** Bob to Alice, once the quantum phase of the batch is over: what he detected, in which basis, and his check bits. */
 export const Detections = struct({
-  slots,
+  slots: Slots,
   /** One bit for each slot: 0 is X, the key; 1 is Z, the check. */
   bases: opaque(3),
   /** His bits of the detections in Z, which never become key. */

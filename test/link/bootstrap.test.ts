@@ -172,11 +172,22 @@ describe("who does not have the secret is refused", () => {
   test.each([
     ["of no CA that is trusted", { anchors: trustAnchors([]) }, "ERR_CERT_UNTRUSTED"],
     ["for another name", { peerName: "elsewhere.test" }, "ERR_CERT_NAME_MISMATCH"],
+    ["of another common name", { peerCommonName: "kme-c" }, "ERR_CERT_NAME_MISMATCH"],
     ["that has expired", { nowMs: Date.now() + 365 * 86_400_000 }, "ERR_CERT_EXPIRED"],
   ])("a certificate %s is a TrustError", (_, changes, code) => {
     const trust = { ...pki("alice"), ...changes };
     const act = () => run(settingsOf("alice", "PKI, ECDSA", { trust }), settingsOf("bob", "PKI, ECDSA"));
     expect(act).toThrow(expect.objectContaining({ name: "TrustError", code }));
+  });
+
+  test("a common name may be all that is asked of a certificate, but something must be", () => {
+    const { peerName: _, ...anybody } = pki("alice");
+    const bob = settingsOf("bob", "PKI, ECDSA");
+    const alice = (trust: BootstrapSettings["trust"]) => settingsOf("alice", "PKI, ECDSA", { trust });
+    expect(run(alice({ ...anybody, peerCommonName: "bob" }), bob).alice.peer).toBeDefined();
+    expect(() => run(alice(anybody), bob)).toThrow(
+      expect.objectContaining({ name: "UsageError", option: "trust" }),
+    );
   });
 
   test.each<[string, Changes, string]>([
