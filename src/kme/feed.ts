@@ -17,6 +17,8 @@ export interface BlockSink {
   /** How many more blocks it can take. */
   room(direction: Direction): number;
   put(direction: Direction, block: Block): void;
+  /** Fulfilled once what was put before is where it stays, or was refused. */
+  landed(): Promise<void>;
 }
 
 /** One end of a link. A physical link puts a block at both ends once it has distilled it. */

@@ -14,6 +14,7 @@ export class Landing {
   readonly #backend: Backend;
   #arriving: Arrived[] = [];
   readonly #size: Record<Direction, number> = { outgoing: 0, incoming: 0 };
+  #landed: Promise<unknown> = Promise.resolve();
 
   constructor(backend: Backend) {
     this.#backend = backend;
@@ -37,6 +38,18 @@ export class Landing {
     const arrived = this.#arriving;
     this.#arriving = [];
     if (arrived.length === 0) return;
+    const landing = this.#putAll(arrived);
+    this.#landed = Promise.all([this.#landed, landing]);
+    await landing;
+  }
+
+  /** Fulfilled once all that was put so far is where it outlasts a crash, or could not be put. */
+  async landed(): Promise<void> {
+    void this.land();
+    await this.#landed;
+  }
+
+  async #putAll(arrived: readonly Arrived[]): Promise<void> {
     let isFlying = true;
     const landed = (): void => {
       if (isFlying) for (const { direction } of arrived) this.#size[direction]--;

@@ -66,6 +66,8 @@ export interface KeyStore {
   readonly counters: Tally;
   /** Where issues are announced; until then none is made. */
   connect(link: KmeLink): void;
+  /** Compares notes with the other end now: what one end lacks goes at the other. False when it cannot be reached. */
+  settle(): Promise<boolean>;
   /** Takes keys out of stock for a master SAE, once the other end holds them for the slaves. */
   issue(request: IssueRequest): Promise<readonly IssuedKey[] | "insufficient" | "unlinked">;
   /** Sets keys aside that the other end issues. False when this end lacks a block: then nobody gets the keys. */
@@ -188,6 +190,15 @@ class Store implements KeyStore, BlockSink {
 
   put(direction: Direction, block: Block): void {
     this.#landing.put(direction, block, this.#now());
+  }
+
+  landed(): Promise<void> {
+    return this.#landing.landed();
+  }
+
+  async settle(): Promise<boolean> {
+    this.#doubts++;
+    return this.#link !== undefined && this.#settle(this.#link);
   }
 
   async issue(request: IssueRequest): Promise<readonly IssuedKey[] | "insufficient" | "unlinked"> {

@@ -12,6 +12,7 @@ function stock(room = 1000): Stock {
     blocks,
     room: (direction) => room - blocks[direction].length,
     put: (direction, block) => void blocks[direction].push(block),
+    landed: async () => undefined,
   };
 }
 

@@ -79,12 +79,36 @@ const setUpIn =
       store.accept({ master: "m", slaves, bytes: 16 * of.length, keys: [{ id, blocks: of }] });
     /** What was put and is not needed in the clear any more. */
     const areWiped = () => blocks.map(({ key }) => isWiped(key));
-    return { store, time, put, blocks, areWiped, accept, room: () => sink()?.room("outgoing") };
+    return { store, time, put, blocks, areWiped, accept, sink, room: () => sink()?.room("outgoing") };
   };
 
 describe.each(KINDS)("in %s", (kind) => {
   const setUp = setUpIn(kind);
   const isLasting = kind !== "memory";
+
+  test("whoever puts blocks hears when they are where they stay", async () => {
+    const { store, put, sink } = await setUp();
+    put("incoming", "one", 1);
+    const first = sink()?.landed();
+    put("incoming", "two", 2);
+    await sink()?.landed();
+    // What is counted is durable.
+    expect(store.counters.made).toBe(2);
+    await first;
+  });
+
+  test("notes are compared when somebody wants it, though there is no doubt", async () => {
+    const { store, time, put } = await setUp();
+    expect(await store.settle()).toBe(false);
+    let lacking: string[] = [];
+    const agree = vi.fn(async () => lacking);
+    store.connect({ ...reached, agree });
+    put("outgoing", "one", 1);
+    expect(await store.settle()).toBe(true);
+    time.add(10_001);
+    lacking = ["one"];
+    expect([await store.settle(), store.stored, agree.mock.calls.length]).toEqual([true, 0, 2]);
+  });
 
   describe("a key", () => {
     test("is made of whole blocks; what is left over is wiped", async () => {
@@ -491,6 +515,7 @@ describe("the generator", () => {
     const sink = (end: string): BlockSink => ({
       room: () => 2,
       put: (direction, block) => void got.push([end, direction, block]),
+      landed: async () => undefined,
     });
     link.a.start(sink("a"));
     link.fill(1);
