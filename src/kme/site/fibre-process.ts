@@ -1,0 +1,210 @@
+/**
+ * The simulated optics of a link as a process between two sites: laser, fibre and detectors, drawn together because what
+ * is drawn are clicks. The eavesdropper sits here. What it tells the sites is secret, as what passes inside a device is.
+ */
+
+import { createServer, type Server, type Socket } from "node:net";
+import { nodeProvider } from "../../crypto/node.ts";
+import { repeatableRandom } from "../../crypto/repeatable.ts";
+import type { Adversary, Fibre } from "../../link/fibre.ts";
+import { type Preset, preset, PRESET_NAMES, type PresetName } from "../../link/presets.ts";
+import { type Batch, QuantumChannel } from "../../link/quantum-channel.ts";
+import { utf8, wipe } from "../../protocol/bytes.ts";
+import { LinkError, UsageError } from "../../protocol/errors.ts";
+import { flag, oneOf, onlyKnown } from "../../protocol/options.ts";
+import { isDazzling } from "../link-pace.ts";
+import {
+  type BatchTag,
+  FIBRE_VERSION,
+  FibreMessages,
+  MOST_BYTES_TO_FIBRE,
+  type Site,
+  SITES,
+} from "./fibre-messages.ts";
+import { Frames } from "./frames.ts";
+import { listenAt } from "./listen.ts";
+import { demandLocal, type Place } from "./place.ts";
+
+export interface FibreOptions {
+  /** Loopback or a Unix socket. */
+  readonly listen: Place;
+  /** Laser, fibre and detectors; default `metro-10km`. */
+  readonly preset?: PresetName;
+  /** Another length than the preset's. */
+  readonly lengthKm?: number;
+  readonly adversary?: Adversary;
+  /** The same clicks again under the same seed; anybody who knows it knows them. */
+  readonly seed?: string;
+  /** Refuses a seed. Default: whether NODE_ENV is `production`. */
+  readonly production?: boolean;
+  /** Told who comes and goes, and of a site whose end is taken. */
+  readonly onSite?: (site: Site, what: "joined" | "left" | "refused") => void;
+}
+
+export interface FibreProcess {
+  readonly place: Place;
+  /** As it lies now, the adversary included. */
+  readonly fibre: Fibre;
+  /** Another length or adversary from the next batch of pulses on. Throws UsageError. */
+  lay(change: Pick<FibreOptions, "lengthKm" | "adversary">): void;
+  close(): Promise<void>;
+}
+
+const MOST_CONNECTIONS = 8;
+const HELLO_MS = 5000;
+/** Batches that A may have asked for and not got. */
+const MOST_ASKED = 4;
+
+/** Starts the fibre; it is listening when the promise is fulfilled. Throws UsageError. */
+export async function startFibre(options: FibreOptions): Promise<FibreProcess> {
+  onlyKnown(options, "listen preset lengthKm adversary seed production onSite".split(" "), "a fibre");
+  demandLocal(options.listen, "listen");
+  if (options.seed !== undefined && flag(options, "production", process.env["NODE_ENV"] === "production")) {
+    const text = "a seeded fibre gives clicks that anybody can repeat";
+    throw new UsageError("ERR_OPTION_INVALID", text, { option: "seed" });
+  }
+  const fibre = new FibreServer(options);
+  await fibre.listen(options.listen);
+  return fibre;
+}
+
+class FibreServer implements FibreProcess {
+  readonly #preset: Preset;
+  readonly #channel: QuantumChannel;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #ends: { a?: Frames; b?: Frames } = {};
+  readonly #onSite: NonNullable<FibreOptions["onSite"]>;
+  readonly #due = new Set<NodeJS.Timeout>();
+  /** When the last pulse that was asked for will have left. */
+  #busyUntil = 0;
+  place: Place;
+
+  constructor(options: FibreOptions) {
+    this.#preset = preset(oneOf(options, "preset", PRESET_NAMES, "metro-10km"));
+    const random =
+      options.seed === undefined
+        ? (length: number) => nodeProvider().random(length)
+        : repeatableRandom(`fibre: ${options.seed}`);
+    this.#channel = new QuantumChannel(this.#preset.optics, random);
+    this.#onSite = options.onSite ?? (() => undefined);
+    this.place = options.listen;
+    this.#server = createServer({ noDelay: true }, (socket) => this.#greet(socket));
+    this.#server.maxConnections = MOST_CONNECTIONS;
+    this.lay(options);
+  }
+
+  get fibre(): Fibre {
+    return this.#channel.optics.fibre;
+  }
+
+  async listen(place: Place): Promise<void> {
+    this.place = await listenAt(this.#server, place, "listen");
+  }
+
+  lay({ lengthKm, adversary }: Pick<FibreOptions, "lengthKm" | "adversary">): void {
+    const { adversary: before, ...fibre } = this.fibre;
+    const now = adversary ?? before;
+    this.#channel.lay({
+      ...fibre,
+      ...(lengthKm !== undefined && { lengthKm }),
+      ...(now !== undefined && { adversary: now }),
+    });
+    for (const end of Object.values(this.#ends)) this.#showOptics(end);
+  }
+
+  close(): Promise<void> {
+    for (const timer of this.#due) clearTimeout(timer);
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      for (const socket of this.#sockets) socket.destroy();
+    });
+  }
+
+  #greet(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once("close", () => this.#sockets.delete(socket));
+    let site: Site | undefined;
+    const late = setTimeout(() => frames.close(), HELLO_MS);
+    const frames = new Frames(socket, {
+      maxBytes: MOST_BYTES_TO_FIBRE,
+      onFrame: (frame) => {
+        if (site !== undefined) return this.#ask(site, frame);
+        clearTimeout(late);
+        site = this.#join(frames, frame);
+        if (site === undefined) socket.end();
+      },
+      onClose: () => {
+        clearTimeout(late);
+        if (site === undefined || this.#ends[site] !== frames) return;
+        delete this.#ends[site];
+        this.#onSite(site, "left");
+      },
+    });
+  }
+
+  /** Which end it is now; undefined when that is taken. */
+  #join(frames: Frames, frame: Uint8Array): Site | undefined {
+    const { kind, body } = FibreMessages.read(frame);
+    if (kind !== "hello") throw new LinkError("ERR_LINK_UNEXPECTED", `fibre: ${kind} before hello`);
+    const site = SITES[body.site - 1];
+    if (body.version !== FIBRE_VERSION || site === undefined) {
+      throw new LinkError("ERR_LINK_MALFORMED", `fibre: site ${body.site} of version ${body.version}`);
+    }
+    if (this.#ends[site] !== undefined) {
+      frames.send(FibreMessages.write("taken", { site: body.site }));
+      this.#onSite(site, "refused");
+      return undefined;
+    }
+    this.#ends[site] = frames;
+    this.#showOptics(frames);
+    this.#onSite(site, "joined");
+    return site;
+  }
+
+  #showOptics(end: Frames): void {
+    const { lengthKm } = this.fibre;
+    const optics = { preset: utf8(this.#preset.name), length_metres: Math.round(1000 * lengthKm) };
+    end.send(FibreMessages.write("optics", optics));
+  }
+
+  /** Only A asks. The pulses take their time, however quickly they are simulated. */
+  #ask(site: Site, frame: Uint8Array): void {
+    const { kind, body } = FibreMessages.read(frame);
+    if (site !== "a" || kind !== "pulses") throw new LinkError("ERR_LINK_UNEXPECTED", `fibre: ${kind}`);
+    if (this.#due.size >= MOST_ASKED)
+      throw new LinkError("ERR_LINK_LIMIT", "fibre: too many batches at once");
+    if (body.pulses === 0) throw new LinkError("ERR_LINK_MALFORMED", "fibre: no pulses");
+    const now = performance.now();
+    const took = (1000 * body.pulses) / this.#preset.optics.source.clockHz;
+    this.#busyUntil = Math.max(now, this.#busyUntil) + took;
+    // The message is a view of memory that goes on.
+    const tag = { ...body.tag, session: body.tag.session.slice() };
+    const asking = this.#ends.a;
+    const timer = setTimeout(() => {
+      this.#due.delete(timer);
+      // A that asked is gone, and another one asked for nothing.
+      if (asking !== undefined && this.#ends.a === asking) this.#send(tag, body.pulses);
+    }, this.#busyUntil - now);
+    this.#due.add(timer);
+  }
+
+  #send(tag: BatchTag, pulses: number): void {
+    const { a, b } = this.#ends;
+    if (isDazzling(this.#channel.optics, pulses)) return a?.send(FibreMessages.write("dazzled", { tag }));
+    const { alice, bob } = this.#channel.send(pulses);
+    const { slots, choices } = alice;
+    a?.send(FibreMessages.write("prepared", { tag, pulses, slots, choices }), { secret: true });
+    const { slots: clicks, outcomes, doubleClicks: double_clicks } = bob;
+    const detected = { tag, pulses, slots: clicks, outcomes, double_clicks };
+    // Light that nobody waits for is lost.
+    b?.send(FibreMessages.write("detected", detected), { secret: true });
+    wipeBatch({ alice, bob });
+  }
+}
+
+function wipeBatch({ alice, bob }: Pick<Batch, "alice" | "bob">): void {
+  wipe(alice.choices, bob.outcomes);
+  alice.slots.fill(0);
+  bob.slots.fill(0);
+}
