@@ -53,7 +53,7 @@ function begin(
   return new Promise((resolve, reject) => {
     const fail = (cause: Error): void => {
       const code = "code" in cause ? String(cause.code) : cause.message;
-      reject(invalid(`the KME cannot listen on ${what} (${code})`, cause));
+      reject(invalid(`cannot listen on ${what} (${code})`, cause));
     };
     server.once("error", fail);
     const listening = (): void => {

@@ -1,6 +1,6 @@
 import { connect, type Socket } from "node:net";
 import { Pauses } from "../link-pace.ts";
-import { netOptions, type Place } from "./place.ts";
+import { netOptions, type Endpoint } from "./endpoint.ts";
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 2000;
@@ -9,7 +9,7 @@ const KEEP_ALIVE_MS = 10_000;
 
 /** Keeps one connection to a place: whenever it is gone, it is made anew after a pause that grows up to a bound. */
 export class Dialler {
-  readonly #place: Place;
+  readonly #endpoint: Endpoint;
   readonly #onSocket: (socket: Socket) => void;
   readonly #pauses = new Pauses(FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
   #socket: Socket | undefined;
@@ -17,8 +17,8 @@ export class Dialler {
   #isClosed = false;
 
   /** `onSocket` is given each connection that stands; whatever it makes of it, it ends it by destroying it. */
-  constructor(place: Place, onSocket: (socket: Socket) => void) {
-    this.#place = place;
+  constructor(endpoint: Endpoint, onSocket: (socket: Socket) => void) {
+    this.#endpoint = endpoint;
     this.#onSocket = onSocket;
     this.#dial();
   }
@@ -44,7 +44,7 @@ export class Dialler {
   #dial(): void {
     this.#timer = undefined;
     const socket = connect({
-      ...netOptions(this.#place),
+      ...netOptions(this.#endpoint),
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_MS,

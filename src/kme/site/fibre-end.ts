@@ -16,7 +16,7 @@ import {
   SITES,
 } from "./fibre-messages.ts";
 import { Frames } from "./frames.ts";
-import { demandLocal, type Place } from "./place.ts";
+import { demandLocal, type Endpoint } from "./endpoint.ts";
 
 /** What the devices at the site say of themselves. */
 export interface Devices {
@@ -26,7 +26,7 @@ export interface Devices {
 }
 
 export interface FibreEndOptions {
-  readonly place: Place;
+  readonly endpoint: Endpoint;
   readonly site: Site;
   /** The fibre is there, or has another length. */
   readonly onUp: (devices: Devices) => void;
@@ -47,9 +47,9 @@ export class FibreEnd {
 
   /** Throws UsageError for a place that is not on this machine. */
   constructor(options: FibreEndOptions) {
-    demandLocal(options.place, "fibre");
+    demandLocal(options.endpoint, "fibre");
     this.#options = options;
-    this.#dialler = new Dialler(options.place, (socket) => this.#join(socket));
+    this.#dialler = new Dialler(options.endpoint, (socket) => this.#join(socket));
   }
 
   /** Undefined while the fibre is not there. */

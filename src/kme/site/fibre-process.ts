@@ -22,12 +22,12 @@ import {
   SITES,
 } from "./fibre-messages.ts";
 import { Frames } from "./frames.ts";
-import { listenAt } from "./listen.ts";
-import { demandLocal, type Place } from "./place.ts";
+
+import { demandLocal, type Endpoint, listenAt } from "./endpoint.ts";
 
 export interface FibreOptions {
   /** Loopback or a Unix socket. */
-  readonly listen: Place;
+  readonly listen: Endpoint;
   /** Laser, fibre and detectors; default `metro-10km`. */
   readonly preset?: PresetName;
   /** Another length than the preset's. */
@@ -42,7 +42,7 @@ export interface FibreOptions {
 }
 
 export interface FibreProcess {
-  readonly place: Place;
+  readonly endpoint: Endpoint;
   /** As it lies now, the adversary included. */
   readonly fibre: Fibre;
   /** Another length or adversary from the next batch of pulses on. Throws UsageError. */
@@ -78,7 +78,7 @@ class FibreServer implements FibreProcess {
   readonly #due = new Set<NodeJS.Timeout>();
   /** When the last pulse that was asked for will have left. */
   #busyUntil = 0;
-  place: Place;
+  endpoint: Endpoint;
 
   constructor(options: FibreOptions) {
     this.#preset = preset(oneOf(options, "preset", PRESET_NAMES, "metro-10km"));
@@ -88,7 +88,7 @@ class FibreServer implements FibreProcess {
         : repeatableRandom(`fibre: ${options.seed}`);
     this.#channel = new QuantumChannel(this.#preset.optics, random);
     this.#onSite = options.onSite ?? (() => undefined);
-    this.place = options.listen;
+    this.endpoint = options.listen;
     this.#server = createServer({ noDelay: true }, (socket) => this.#greet(socket));
     this.#server.maxConnections = MOST_CONNECTIONS;
     this.lay(options);
@@ -98,8 +98,8 @@ class FibreServer implements FibreProcess {
     return this.#channel.optics.fibre;
   }
 
-  async listen(place: Place): Promise<void> {
-    this.place = await listenAt(this.#server, place, "listen");
+  async listen(endpoint: Endpoint): Promise<void> {
+    this.endpoint = await listenAt(this.#server, endpoint);
   }
 
   lay({ lengthKm, adversary }: Pick<FibreOptions, "lengthKm" | "adversary">): void {

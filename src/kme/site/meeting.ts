@@ -5,10 +5,10 @@
 
 import { createServer, type Server, type Socket } from "node:net";
 import { Dialler } from "./dialler.ts";
-import { listenAt } from "./listen.ts";
-import type { Place } from "./place.ts";
 
-export type Meet = { readonly listen: Place } | { readonly connect: Place };
+import { type Endpoint, listenAt } from "./endpoint.ts";
+
+export type Meet = { readonly listen: Endpoint } | { readonly connect: Endpoint };
 
 export interface MeetingOptions {
   readonly meet: Meet;
@@ -25,7 +25,7 @@ const KEEP_ALIVE_MS = 10_000;
 
 export interface Meeting {
   /** Where it listens, if it does. */
-  readonly place: Place | undefined;
+  readonly endpoint: Endpoint | undefined;
   /** Which side of a TLS connection is ours. */
   readonly isListening: boolean;
   /** The connections are of use; a later one is not waited for long. */
@@ -41,7 +41,7 @@ export async function startMeeting(options: MeetingOptions): Promise<Meeting> {
   return "listen" in meet ? await listening(meet.listen, options) : dialling(meet.connect, options);
 }
 
-async function listening(at: Place, options: MeetingOptions): Promise<Meeting> {
+async function listening(at: Endpoint, options: MeetingOptions): Promise<Meeting> {
   const sockets = new Set<Socket>();
   const server: Server = createServer(
     { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS },
@@ -54,9 +54,9 @@ async function listening(at: Place, options: MeetingOptions): Promise<Meeting> {
     },
   );
   server.maxConnections = MOST_CONNECTIONS;
-  const place = await listenAt(server, at, "listen-link");
+  const endpoint = await listenAt(server, at);
   return {
-    place,
+    endpoint,
     isListening: true,
     isGood: () => undefined,
     hurry: () => undefined,
@@ -68,14 +68,14 @@ async function listening(at: Place, options: MeetingOptions): Promise<Meeting> {
   };
 }
 
-function dialling(to: Place, { onChannel, onPeer }: MeetingOptions): Meeting {
+function dialling(to: Endpoint, { onChannel, onPeer }: MeetingOptions): Meeting {
   const channel = new Dialler(to, (socket) => {
     socket.write(Uint8Array.of(CHANNEL));
     onChannel(socket);
   });
   const peer = new Dialler(to, onPeer);
   return {
-    place: undefined,
+    endpoint: undefined,
     isListening: false,
     isGood: (kind) => (kind === "channel" ? channel : peer).isGood(),
     hurry: () => channel.hurry(),

@@ -10,7 +10,7 @@ import type { BlockSink } from "../feed.ts";
 import { type Room, roomOf } from "../link-pace.ts";
 import type { Issue, KeyStore, Recipe } from "../store.ts";
 import type { Site } from "./fibre-messages.ts";
-import type { Landing } from "./landing.ts";
+import type { Sharing } from "./sharing.ts";
 import { type LinkBlock, PeerCalls, type PeerLink, type PeerWork } from "./peer-calls.ts";
 
 type Pem = string | Uint8Array;
@@ -21,7 +21,7 @@ export interface PeerConnectionsOptions {
   readonly peer: string;
   readonly blockBytes: number;
   readonly tls: { readonly ca: Pem; readonly cert: Pem; readonly key: Pem };
-  readonly landing: () => Landing;
+  readonly sharing: () => Sharing;
   readonly sink: () => BlockSink | undefined;
   readonly onChange: (isThere: boolean, why: string | undefined) => void;
 }
@@ -153,7 +153,7 @@ export class PeerConnections implements PeerLink {
   }
 
   #work(): PeerWork {
-    const { landing, sink } = this.#options;
+    const { sharing, sink } = this.#options;
     const store = (): KeyStore => {
       if (this.#store !== undefined && !this.#isClosed) return this.#store;
       throw new LinkError("ERR_LINK_CLOSED", "this KME is closed");
@@ -166,7 +166,7 @@ export class PeerConnections implements PeerLink {
         const to = sink();
         return to === undefined ? { outgoing: 0, incoming: 0 } : clamped(roomOf(to));
       },
-      land: (block, count) => landing().land(block, count),
+      land: (block, count) => sharing().land(block, count),
     };
   }
 }

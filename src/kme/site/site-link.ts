@@ -34,10 +34,10 @@ import { ClassicalEnd, type Session } from "./classical-end.ts";
 import { AliceDrive, BobDrive } from "./drive.ts";
 import { type Devices, FibreEnd } from "./fibre-end.ts";
 import type { Site } from "./fibre-messages.ts";
-import { Landing } from "./landing.ts";
+import { Sharing } from "./sharing.ts";
 import { type Meet, type Meeting, startMeeting } from "./meeting.ts";
 import { PeerConnections } from "./peer-connections.ts";
-import type { Place } from "./place.ts";
+import type { Endpoint } from "./endpoint.ts";
 
 type Pem = string | Uint8Array;
 
@@ -45,7 +45,7 @@ export interface SiteLinkOptions extends PaceOptions {
   /** A has the laser, B the detectors. */
   readonly site: Site;
   /** The fibre process: on this machine. */
-  readonly fibre: Place;
+  readonly fibre: Endpoint;
   /** One site listens, the other connects. */
   readonly meet: Meet;
   /** KME ID of the other site: the CN of its certificate. */
@@ -75,7 +75,7 @@ export interface SiteLink {
   /** What the store of this site is fed by. */
   readonly feed: KeyFeed;
   /** Where it listens for the other site, if it does. */
-  readonly place: Place | undefined;
+  readonly endpoint: Endpoint | undefined;
   readonly status: SiteStatus;
   /** Begins to feed the store, and to speak for it to the other site. */
   open(store: KeyStore): void;
@@ -104,7 +104,7 @@ class Link implements SiteLink {
   readonly #options: SiteLinkOptions;
   readonly #pace: Required<PaceOptions>;
   readonly #trust: { readonly identity: Identity; readonly anchors: TrustAnchors };
-  readonly #landing: Landing;
+  readonly #sharing: Sharing;
   readonly #peers: PeerConnections;
   readonly #appetite = new Appetite();
   readonly #pauses = blockPauses();
@@ -140,14 +140,14 @@ class Link implements SiteLink {
       peer,
       blockBytes,
       tls: { ca, cert, key },
-      landing: () => this.#landing,
+      sharing: () => this.#sharing,
       sink,
       onChange: (isThere, why) => {
         if (isThere) this.#meeting?.isGood("peer");
         this.#tell("peer", isThere, why);
       },
     });
-    this.#landing = new Landing({ site, blockBytes, sink, peer: this.#peers });
+    this.#sharing = new Sharing({ site, blockBytes, sink, peer: this.#peers });
     this.#stalled = setTimeout(() => this.#onStall(), STALL_MS).unref();
     this.#bootstrapSettings();
     this.feed = {
@@ -161,8 +161,8 @@ class Link implements SiteLink {
     };
   }
 
-  get place(): Place | undefined {
-    return this.#meeting?.place;
+  get endpoint(): Endpoint | undefined {
+    return this.#meeting?.endpoint;
   }
 
   get status(): SiteStatus {
@@ -184,9 +184,9 @@ class Link implements SiteLink {
   }
 
   async meet(): Promise<void> {
-    const { fibre: place, site, meet } = this.#options;
+    const { fibre: endpoint, site, meet } = this.#options;
     this.#fibre = new FibreEnd({
-      place,
+      endpoint,
       site,
       onUp: (devices) => this.#onFibre(devices),
       onDown: (why) => this.#onDark(why),
@@ -228,7 +228,7 @@ class Link implements SiteLink {
     this.#end?.close();
     for (const end of this.#bootstraps) end.close();
     this.#peers.close();
-    this.#landing.close();
+    this.#sharing.close();
     await this.#meeting?.close();
   }
 
@@ -304,7 +304,7 @@ class Link implements SiteLink {
       this.#hasGivenKey = true;
       this.#pauses.reset();
       this.#meeting?.isGood("channel");
-      this.#landing.take({ context, block: record.block }, key);
+      this.#sharing.take({ context, block: record.block }, key);
     } else {
       wipe(key);
       this.#restsUntil = performance.now() + this.#pauses.next();
@@ -319,7 +319,7 @@ class Link implements SiteLink {
 
   /** A's: opens a block, where both sites have room for what comes of it. */
   async #openBlock(): Promise<void> {
-    await this.#landing.settled();
+    await this.#sharing.settled();
     if (!this.#isIdle() || this.#sink === undefined) return;
     const ours = roomOf(this.#sink);
     if (ours.incoming <= 0 && ours.outgoing <= 0) return;

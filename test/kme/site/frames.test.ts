@@ -79,7 +79,7 @@ describe("messages behind their length", () => {
     frames.send(secret, { secret: true });
     await new Promise(setImmediate);
     expect(written).toEqual([[0, 0, 0, 2, 7, 8]]);
-    expect([...secret, ...(chunks[0] ?? [1])]).toEqual(new Array(8).fill(0));
+    expect([...secret, ...(chunks[0] ?? [1])].some((byte) => byte !== 0)).toBe(false);
     frames.close();
   });
 
@@ -116,14 +116,11 @@ test("a peer that reads nothing is given up", async () => {
 });
 
 test("an error of the stream is told", async () => {
-  const { theirs, frames } = end();
-  const error = new Error("reset");
   const [ours] = duplexPair();
-  const ended = new Promise<Error | undefined>((resolve) => {
-    new Frames(ours, { maxBytes: 10, onFrame: () => undefined, onClose: resolve });
-  });
+  const error = new Error("reset");
+  const onClose = vi.fn();
+  const frames = new Frames(ours, { maxBytes: 10, onFrame: () => undefined, onClose });
   ours.destroy(error);
-  expect(await ended).toBe(error);
-  frames.close();
-  theirs.destroy();
+  while (!frames.isClosed) await new Promise(setImmediate);
+  expect(onClose).toHaveBeenCalledExactlyOnceWith(error);
 });

@@ -5,12 +5,12 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { afterEach } from "vitest";
 import type { BlockRecord } from "../../../src/link/block.ts";
 import { type FibreOptions, type FibreProcess, startFibre } from "../../../src/kme/site/fibre-process.ts";
-import type { Place } from "../../../src/kme/site/place.ts";
+import type { Endpoint } from "../../../src/kme/site/endpoint.ts";
 import { type SiteLink, type SiteLinkOptions, startSiteLink } from "../../../src/kme/site/site-link.ts";
 import { type KeyStore, keyStore, type StoreOptions } from "../../../src/kme/store.ts";
 import { authority } from "../../support/certificates.ts";
 
-export const ANYWHERE: Place = { host: "127.0.0.1", port: 0 };
+export const ANYWHERE: Endpoint = { host: "127.0.0.1", port: 0 };
 export const trusted = authority();
 const identities = { a: trusted.issue("kme-a"), b: trusted.issue("kme-b") };
 
@@ -68,9 +68,9 @@ export async function until(holds: () => boolean | Promise<boolean>): Promise<vo
 
 /** A proxy in front of a port; `change` sees each chunk and may alter it. */
 export async function tap(
-  to: Place,
+  to: Endpoint,
   change: (chunk: Buffer, way: "in" | "out", connection: number) => Buffer = (chunk) => chunk,
-): Promise<{ readonly place: Place; readonly close: () => void; readonly cut: () => void }> {
+): Promise<{ readonly endpoint: Endpoint; readonly close: () => void; readonly cut: () => void }> {
   if (!("port" in to)) throw new Error("only TCP is tapped");
   const sockets = new Set<Socket>();
   let count = 0;
@@ -97,7 +97,7 @@ export async function tap(
     for (const socket of sockets) socket.destroy();
   };
   return closing({
-    place: { host: "127.0.0.1", port },
+    endpoint: { host: "127.0.0.1", port },
     cut,
     close() {
       server.close();

@@ -10,7 +10,7 @@ import { cutKey, isFromA } from "../link-keys.ts";
 import type { Site } from "./fibre-messages.ts";
 import { type LinkBlock, type PeerLink, sameBlock } from "./peer-calls.ts";
 
-export interface LandingOptions {
+export interface SharingOptions {
   readonly site: Site;
   readonly blockBytes: number;
   /** Undefined once the store is closed. */
@@ -36,15 +36,15 @@ interface Early extends LinkBlock {
   readonly late: NodeJS.Timeout;
 }
 
-export class Landing {
-  readonly #options: LandingOptions;
+export class Sharing {
+  readonly #options: SharingOptions;
   #pending: readonly Pending[] = [];
   #early: readonly Early[] = [];
   /** One block after the other, so that the room for one is not given twice. */
   #last: Promise<void> = Promise.resolve();
   #isClosed = false;
 
-  constructor(options: LandingOptions) {
+  constructor(options: SharingOptions) {
     this.#options = options;
   }
 
