@@ -3,9 +3,10 @@
 import { fromUtf8, wipe } from "../protocol/bytes.ts";
 import { StoreError, UsageError } from "../protocol/errors.ts";
 import { SIMULATED } from "../qkd/container.ts";
-import { ownSae, parseKeyId } from "../qkd/names.ts";
+import { ownSae, parseKeyId, tame } from "../qkd/names.ts";
 import { onlyKnown, whole } from "../protocol/options.ts";
 import { Deliveries } from "./deliveries.ts";
+import { type Route, SaeRegistry } from "./saes.ts";
 import type { IssuedKey, KeyStore } from "./store.ts";
 
 export interface KmeRequest {
@@ -30,7 +31,7 @@ export interface KmeApi {
 }
 
 export interface KmeLimits {
-  /** Sizes in bits; defaults 256, 64 and 1024. */
+  /** Sizes in bits, multiples of 8; defaults 256, 64 and 1024. */
   readonly keyBits?: number;
   readonly minKeyBits?: number;
   readonly maxKeyBits?: number;
@@ -45,12 +46,17 @@ export interface KmeIdentity {
   readonly id: string;
   /** The SAEs that are served here. */
   readonly saes: readonly string[];
-  /** The SAEs that each link leads to, by the KME that serves them. */
+  /** The SAEs that each link leads to, by the KME that serves them; ours, where a link leads back. */
   readonly links: readonly {
     readonly kme: string;
     readonly saes: readonly string[];
     readonly store: KeyStore;
   }[];
+  /**
+   * The pairs of SAEs that may share keys, whichever of the two draws them; the others may not. Default: every SAE served
+   * here with every one that a link leads to.
+   */
+  readonly allow?: readonly (readonly [sae: string, sae: string])[];
   readonly limits?: KmeLimits;
 }
 
@@ -59,39 +65,31 @@ export function kmeApi(identity: KmeIdentity): KmeApi {
   return new Api(identity);
 }
 
-interface Route {
-  readonly kme: string;
-  readonly store: KeyStore;
-}
-
 /** Ends the handling of a request with an error answer. ETSI GS QKD 014 §6.5. */
 class Refusal extends Error {
   readonly answer: KmeAnswer;
 
-  constructor(status: number, message: string, allow?: string) {
+  constructor(
+    status: number,
+    message: string,
+    { allow, details }: { readonly allow?: string; readonly details?: readonly object[] } = {},
+  ) {
     super(message);
-    this.answer = { status, body: { message }, ...(allow !== undefined && { allow }) };
+    const body = { message, ...(details && { details }) };
+    this.answer = { status, body, ...(allow !== undefined && { allow }) };
   }
 }
 
 class Api implements KmeApi {
   readonly deliveries = new Deliveries();
   readonly #id: string;
-  readonly #saes: ReadonlySet<string>;
-  readonly #routes = new Map<string, Route>();
+  readonly #registry: SaeRegistry;
   readonly #limits: Required<KmeLimits>;
 
-  constructor({ id, saes, links, limits = {} }: KmeIdentity) {
-    this.#id = ownSae(id, "id");
-    this.#saes = new Set(saes.map((sae) => ownSae(sae, "saes")));
-    this.#limits = limitsOf(limits);
-    for (const { kme, saes: reached, store } of links) {
-      for (const sae of reached) {
-        if (this.#routes.has(sae))
-          throw new UsageError("ERR_OPTION_INVALID", `two links lead to the SAE ${sae}`);
-        this.#routes.set(ownSae(sae, "links"), { kme: ownSae(kme, "links"), store });
-      }
-    }
+  constructor(identity: KmeIdentity) {
+    this.#id = ownSae(identity.id, "id");
+    this.#registry = new SaeRegistry(identity);
+    this.#limits = limitsOf(identity.limits ?? {});
   }
 
   async answer(request: KmeRequest): Promise<KmeAnswer> {
@@ -105,9 +103,9 @@ class Api implements KmeApi {
       const { sae, what, query } = parseTarget(request.target);
       const methods = what === "status" ? ["GET"] : ["GET", "POST"];
       if (!methods.includes(request.method)) {
-        throw new Refusal(405, "method not allowed", methods.join(", "));
+        throw new Refusal(405, "method not allowed", { allow: methods.join(", ") });
       }
-      if (!this.#saes.has(request.caller)) throw new Refusal(401, "the SAE is not served by this KME");
+      if (!this.#registry.serves(request.caller)) throw new Refusal(401, "the SAE is not served by this KME");
       if (what === "status") return this.#status(request.caller, sae);
       if (what === "enc_keys") return await this.#encKeys(request.caller, sae, keyRequest(request, query));
       return await this.#decKeys(request.caller, sae, keyIds(request, query, this.#limits.maxKeysPerRequest));
@@ -121,9 +119,11 @@ class Api implements KmeApi {
 
   /** ETSI GS QKD 014 §5.2 and §6.1. */
   #status(master: string, slave: string): KmeAnswer {
-    const { kme, store } = this.#route(slave);
+    const { kme, store } = this.#route(master, slave);
     const { keyBits, minKeyBits, maxKeyBits, maxKeysPerRequest, maxSaeIds } = this.#limits;
-    const inKeys = (blocks: number): number => Math.floor((8 * blocks * store.blockBytes) / keyBits);
+    // A key is made of whole blocks: what is left over of the last one goes to nobody.
+    const perKey = Math.ceil(keyBits / 8 / store.blockBytes);
+    const inKeys = (blocks: number): number => Math.floor(blocks / perKey);
     const body = {
       source_KME_ID: this.#id,
       target_KME_ID: kme,
@@ -143,7 +143,7 @@ class Api implements KmeApi {
 
   /** ETSI GS QKD 014 §5.3. */
   async #encKeys(master: string, slave: string, asked: KeyRequest): Promise<KmeAnswer> {
-    const { store } = this.#route(slave);
+    const { store } = this.#route(master, slave);
     const { keyBits, minKeyBits, maxKeyBits, maxKeysPerRequest, maxSaeIds } = this.#limits;
     const { number = 1, size = keyBits, additional } = asked;
     if (size % 8 !== 0) throw new Refusal(400, "size shall be a multiple of 8");
@@ -160,7 +160,7 @@ class Api implements KmeApi {
     if (slaves.size !== 1 + additional.length) throw new Refusal(400, "a slave SAE ID is named twice");
     for (const each of slaves) {
       // One key can only lie in the two KMEs of one link.
-      if (this.#route(each).store !== store)
+      if (this.#route(master, each).store !== store)
         throw new Refusal(400, "the slave SAEs are served by different KMEs");
     }
     const issued = await store.issue({ master, slaves: [...slaves], number, bytes: size / 8 });
@@ -172,7 +172,8 @@ class Api implements KmeApi {
 
   /** ETSI GS QKD 014 §5.4. */
   async #decKeys(slave: string, master: string, ids: readonly string[]): Promise<KmeAnswer> {
-    const store = this.#routes.get(master)?.store;
+    if (!this.#registry.allows(slave, master)) throw new Refusal(401, NOT_ALLOWED);
+    const store = this.#registry.route(master)?.store;
     const found = (await store?.deliver(slave, master, ids)) ?? "unknown";
     if (found === "unauthorized") throw new Refusal(401, "the SAE was not named as slave for these keys");
     if (found === "unknown" || store === undefined) {
@@ -182,12 +183,15 @@ class Api implements KmeApi {
     return delivery(found, store);
   }
 
-  #route(slave: string): Route {
-    const route = this.#routes.get(slave);
+  #route(master: string, slave: string): Route {
+    const route = this.#registry.route(slave);
     if (route === undefined) throw new Refusal(400, "the slave SAE is not known to this KME");
+    if (!this.#registry.allows(master, slave)) throw new Refusal(401, NOT_ALLOWED);
     return route;
   }
 }
+
+const NOT_ALLOWED = "these SAEs may not share keys";
 
 interface KeyRequest {
   readonly number?: number;
@@ -216,25 +220,42 @@ function keyRequest({ method, body }: KmeRequest, query: URLSearchParams): KeyRe
       throw new Refusal(400, `${member} shall be an array of objects`);
     }
     // We support none. What is optional the KME may ignore.
-    if (member === "extension_mandatory" && extension.length > 0) {
-      throw new Refusal(400, "not all extension_mandatory parameters are supported");
+    const names = extension.flatMap((parameters: object) => Object.keys(parameters));
+    if (member === "extension_mandatory" && names.length > 0) {
+      const details = names.slice(0, MOST_DETAILS).map((name) => ({
+        extension_mandatory_unsupported: `${tame(name)} is not supported`,
+      }));
+      throw new Refusal(400, "not all extension_mandatory parameters are supported", { details });
     }
   }
   return { ...count("number", fields["number"]), ...count("size", fields["size"]), additional };
 }
 
+/** Names that a refusal repeats. */
+const MOST_DETAILS = 16;
+
 /** ETSI GS QKD 014 §6.4. */
 function keyIds({ method, body }: KmeRequest, query: URLSearchParams, most: number): string[] {
-  const list =
-    method === "GET" ? [{ key_ID: parameters(query, ["key_ID"])["key_ID"] }] : json(body)["key_IDs"];
+  const request =
+    method === "GET" ? { key_IDs: [{ key_ID: parameters(query, ["key_ID"])["key_ID"] }] } : json(body);
+  extensionOf(request, "key_IDs_extension");
+  const list = request["key_IDs"];
   if (!Array.isArray(list) || list.length === 0)
     throw new Refusal(400, "key_IDs shall be an array of key IDs");
   if (list.length > most) throw new Refusal(400, `key_IDs shall have at most ${most} entries`);
   return list.map((entry: unknown) => {
-    const id = isObject(entry) ? parseKeyId(entry["key_ID"]) : undefined;
+    const fields = isObject(entry) ? entry : {};
+    const id = parseKeyId(fields["key_ID"]);
     if (id === undefined) throw new Refusal(400, "key_ID shall be a UUID");
+    extensionOf(fields, "key_ID_extension");
     return id;
   });
+}
+
+/** For future use: whatever it holds is ignored. */
+function extensionOf(fields: Record<string, unknown>, name: string): void {
+  const extension = fields[name];
+  if (extension !== undefined && !isObject(extension)) throw new Refusal(400, `${name} shall be an object`);
 }
 
 /** ETSI GS QKD 014 §6.3. The table spells the array "Keys", every example "keys". */
@@ -305,12 +326,17 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 function limitsOf(limits: KmeLimits): Required<KmeLimits> {
   onlyKnown(limits, "keyBits minKeyBits maxKeyBits maxKeysPerRequest maxSaeIds".split(" "), "KME limits");
-  const minKeyBits = whole(limits, "minKeyBits", 64, 8, 65_536);
-  const maxKeyBits = whole(limits, "maxKeyBits", 1024, minKeyBits, 65_536);
+  const bits = (option: keyof KmeLimits, fallback: number, min: number, max: number): number => {
+    const value = whole(limits, option, fallback, min, max);
+    if (value % 8 === 0) return value;
+    throw new UsageError("ERR_OPTION_INVALID", `${option} must be a multiple of 8`, { option });
+  };
+  const minKeyBits = bits("minKeyBits", 64, 8, 65_536);
+  const maxKeyBits = bits("maxKeyBits", Math.max(1024, minKeyBits), minKeyBits, 65_536);
   return {
     minKeyBits,
     maxKeyBits,
-    keyBits: whole(limits, "keyBits", 256, minKeyBits, maxKeyBits),
+    keyBits: bits("keyBits", Math.min(Math.max(256, minKeyBits), maxKeyBits), minKeyBits, maxKeyBits),
     maxKeysPerRequest: whole(limits, "maxKeysPerRequest", 128, 1, 4096),
     maxSaeIds: whole(limits, "maxSaeIds", 4, 0, 64),
   };

@@ -78,6 +78,8 @@ export interface PairOptions {
   readonly link?: LinkOptions;
   /** Where their keys outlast the process; without it they lie in memory. */
   readonly place?: Place;
+  /** The pairs of SAEs that may share keys; default: each of A with each of B. */
+  readonly allow?: readonly (readonly [sae: string, sae: string])[];
   readonly limits?: KmeLimits;
   readonly server?: ServerLimits;
 }
@@ -92,8 +94,8 @@ export interface KmePair {
 
 /** Starts two linked KMEs. Throws UsageError or StoreError when one cannot start; then neither runs. */
 export async function startPair(options: PairOptions): Promise<KmePair> {
-  onlyKnown(options, ["ca", "a", "b", "link", "place", "limits", "server"], "startPair");
-  const { ca, limits, server, link, place } = options;
+  onlyKnown(options, ["ca", "a", "b", "link", "place", "allow", "limits", "server"], "startPair");
+  const { ca, allow, limits, server, link, place } = options;
   const stores = place === undefined ? linkedStores(link) : await openLinkedStores(link ?? {}, place);
   const closeStores = async (): Promise<void> => {
     await Promise.all([stores.a.close(), stores.b.close()]);
@@ -103,6 +105,7 @@ export async function startPair(options: PairOptions): Promise<KmePair> {
       ...own,
       ca,
       links: [{ kme: other.id, saes: other.saes, store }],
+      ...(allow && { allow }),
       ...(limits && { limits }),
       ...(server && { server }),
     });

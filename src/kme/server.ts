@@ -51,7 +51,7 @@ export interface Kme {
  * certificate's subject. Throws UsageError when it cannot listen or is misconfigured.
  */
 export async function startKme(options: KmeOptions): Promise<Kme> {
-  onlyKnown(options, "id saes links limits listen ca cert key server".split(" "), "startKme");
+  onlyKnown(options, "id saes links allow limits listen ca cert key server".split(" "), "startKme");
   const limits = options.server ?? {};
   onlyKnown(limits, ["maxBodyBytes", "requestTimeoutMs", "maxConnections"], "startKme server");
   const api = kmeApi(options);

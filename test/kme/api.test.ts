@@ -1,20 +1,32 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type KmeApi, kmeApi, type KmeLimits } from "../../src/kme/api.ts";
+import { type KmeApi, kmeApi, type KmeIdentity, type KmeLimits } from "../../src/kme/api.ts";
 import { type LinkedStores, linkedStores } from "../../src/kme/pair.ts";
 
 let stores: LinkedStores;
 let a: KmeApi;
 let b: KmeApi;
 
-async function setUp(limits: KmeLimits = {}): Promise<void> {
+async function setUp(limits: KmeLimits = {}, rest: Pick<KmeIdentity, "allow"> = {}): Promise<void> {
   await close();
   stores = linkedStores({ initialKeys: 20, keysPerSecond: 0, maxStored: 40 });
   const [atA, atB] = [
     ["sae-a", "sae-a2"],
     ["sae-b", "sae-c", "sae-d"],
   ];
-  a = kmeApi({ id: "kme-a", saes: atA, links: [{ kme: "kme-b", saes: atB, store: stores.a }], limits });
-  b = kmeApi({ id: "kme-b", saes: atB, links: [{ kme: "kme-a", saes: atA, store: stores.b }], limits });
+  a = kmeApi({
+    id: "kme-a",
+    saes: atA,
+    links: [{ kme: "kme-b", saes: atB, store: stores.a }],
+    limits,
+    ...rest,
+  });
+  b = kmeApi({
+    id: "kme-b",
+    saes: atB,
+    links: [{ kme: "kme-a", saes: atA, store: stores.b }],
+    limits,
+    ...rest,
+  });
 }
 const close = async (): Promise<unknown> => Promise.all([stores?.a.close(), stores?.b.close()]);
 beforeEach(() => setUp());
@@ -57,12 +69,24 @@ describe("status, ETSI GS QKD 014 §6.1", () => {
     });
   });
 
-  test("counts in keys of the default size", async () => {
-    await setUp({ keyBits: 512 });
+  test.each([
+    [64, 20, 40],
+    [256, 20, 40],
+    [352, 10, 20],
+    [512, 10, 20],
+    [1024, 5, 10],
+  ])("counts in keys of the default size, %i bits, as many as can be had", async (keyBits, stored, most) => {
+    await setUp({ keyBits });
+    const count = async () => (await ask(a, "sae-a", "sae-b/status")).body.stored_key_count;
     expect((await ask(a, "sae-a", "sae-b/status")).body).toMatchObject({
-      key_size: 512,
-      stored_key_count: 10,
+      key_size: keyBits,
+      stored_key_count: stored,
+      max_key_count: most,
     });
+    expect((await ask(a, "sae-a", "sae-b/enc_keys?number=2")).body.keys).toHaveLength(2);
+    expect(await count()).toBe(stored - 2);
+    expect((await ask(a, "sae-a", `sae-b/enc_keys?number=${stored - 2}`)).status).toBe(200);
+    expect(await count()).toBe(0);
   });
 });
 
@@ -94,6 +118,21 @@ describe("enc_keys and dec_keys, ETSI GS QKD 014 §6.2 to §6.4", () => {
     expect(new Set(issued.body.keys.map(({ key }: any) => key)).size).toBe(3);
     const delivered = await ask(b, "sae-b", "sae-a/dec_keys", ids(issued));
     expect(delivered).toEqual(issued);
+  });
+
+  test("a key of 4096 bits is joined from sixteen blocks; of 64 bits it takes one, whose rest goes to nobody", async () => {
+    await setUp({ maxKeyBits: 4096 });
+    const [large, small] = [
+      await ask(a, "sae-a", "sae-b/enc_keys", { size: 4096 }),
+      await ask(a, "sae-a", "sae-b/enc_keys", { size: 64, number: 2 }),
+    ];
+    expect(large.body.keys.map(({ key }: any) => Buffer.from(key, "base64").length)).toEqual([512]);
+    expect(stores.a.stored).toBe(20 - 16 - 2);
+    expect(stores.a.counters.delivered).toBe(18);
+    for (const issued of [large, small])
+      expect(await ask(b, "sae-b", "sae-a/dec_keys", ids(issued))).toEqual(issued);
+    const all = [...large.body.keys, ...small.body.keys].map(({ key }: any) => Buffer.from(key, "base64"));
+    expect(new Set(all.map((key) => key.subarray(0, 8).toString("hex"))).size).toBe(3);
   });
 
   test("GET takes one key_ID, in either case", async () => {
@@ -174,6 +213,39 @@ describe("enc_keys and dec_keys, ETSI GS QKD 014 §6.2 to §6.4", () => {
     expect((await ask(a, "sae-a", "sae-b/enc_keys")).status).toBe(503);
   });
 
+  test("extensions of key_IDs are objects, and ignored", async () => {
+    const [one] = ids(await ask(a, "sae-a", "sae-b/enc_keys")).key_IDs;
+    const wrong = [
+      [{ key_IDs: [one], key_IDs_extension: 7 }, "key_IDs_extension shall be an object"],
+      [{ key_IDs: [{ ...one, key_ID_extension: [] }] }, "key_ID_extension shall be an object"],
+    ] as const;
+    for (const [body, message] of wrong)
+      expect(await ask(b, "sae-b", "sae-a/dec_keys", body)).toEqual(refused(400, message));
+    const body = { key_IDs: [{ ...one, key_ID_extension: { abc_x: 1 } }], key_IDs_extension: {} };
+    expect((await ask(b, "sae-b", "sae-a/dec_keys", body)).status).toBe(200);
+  });
+
+  test("extension_mandatory that names nothing asks for nothing", async () => {
+    expect((await ask(a, "sae-a", "sae-b/enc_keys", { extension_mandatory: [{}] })).status).toBe(200);
+  });
+
+  test("extension_mandatory is refused, and each parameter named in the details", async () => {
+    const body = { extension_mandatory: [{ abc_route: "direct" }, { "abc_\u0007way": 1 }] };
+    expect(await ask(a, "sae-a", "sae-b/enc_keys", body)).toEqual({
+      status: 400,
+      body: {
+        message: "not all extension_mandatory parameters are supported",
+        details: [
+          { extension_mandatory_unsupported: "abc_route is not supported" },
+          { extension_mandatory_unsupported: "abc_ way is not supported" },
+        ],
+      },
+    });
+    const many = { extension_mandatory: Array.from({ length: 99 }, (_, n) => ({ [`abc_${n}`]: n })) };
+    expect((await ask(a, "sae-a", "sae-b/enc_keys", many)).body.details).toHaveLength(16);
+    expect(stores.a.stored).toBe(20);
+  });
+
   test("extension_optional is ignored", async () => {
     const body = { extension_optional: [{ vendor_mood: "good" }] };
     expect((await ask(a, "sae-a", "sae-b/enc_keys", body)).status).toBe(200);
@@ -193,13 +265,6 @@ const REFUSED: [name: string, path: string, body: unknown, status: number, messa
   ["null keys", "sae-b/enc_keys", { number: null }, 400, "number shall be an integer"],
   ["no keys", "sae-b/enc_keys", { number: 0 }, 400, "number shall be between 1 and 128"],
   ["too many keys", "sae-b/enc_keys?number=129", undefined, 400, "number shall be between 1 and 128"],
-  [
-    "a mandatory extension",
-    "sae-b/enc_keys",
-    { extension_mandatory: [{ abc_route: "direct" }] },
-    400,
-    "not all extension_mandatory parameters are supported",
-  ],
   [
     "extensions that are no array",
     "sae-b/enc_keys",
@@ -287,6 +352,30 @@ describe("refuses", () => {
     }
   });
 
+  test("SAEs that may not share keys, whichever of them asks", async () => {
+    await setUp(
+      {},
+      {
+        allow: [
+          ["sae-a", "sae-b"],
+          ["sae-c", "sae-a2"],
+        ],
+      },
+    );
+    const NOT_ALLOWED = refused(401, "these SAEs may not share keys");
+    const issued = await ask(a, "sae-a", "sae-b/enc_keys");
+    expect(issued.status).toBe(200);
+    expect((await ask(b, "sae-b", "sae-a/dec_keys", ids(issued))).status).toBe(200);
+    expect((await ask(b, "sae-b", "sae-a/enc_keys")).status).toBe(200);
+    expect((await ask(a, "sae-a2", "sae-c/status")).status).toBe(200);
+    for (const what of ["status", "enc_keys"])
+      expect(await ask(a, "sae-a", `sae-c/${what}`)).toEqual(NOT_ALLOWED);
+    const both = { additional_slave_SAE_IDs: ["sae-c"] };
+    expect(await ask(a, "sae-a", "sae-b/enc_keys", both)).toEqual(NOT_ALLOWED);
+    expect(await ask(b, "sae-d", "sae-a/dec_keys", ids(issued))).toEqual(NOT_ALLOWED);
+    expect(stores.a.stored).toBe(19);
+  });
+
   test.each([
     ["status", "POST", "GET"],
     ["enc_keys", "PUT", "GET, POST"],
@@ -328,6 +417,8 @@ test("options are refused by name", () => {
   expect(make({ id: "" })).toThrow(expect.objectContaining({ option: "id" }));
   expect(make({ saes: [""] })).toThrow(expect.objectContaining({ option: "saes" }));
   expect(make({ limits: { keyBits: 7 } })).toThrow(expect.objectContaining({ option: "keyBits" }));
+  for (const option of ["keyBits", "minKeyBits", "maxKeyBits"])
+    expect(make({ limits: { [option]: 1020 } })).toThrow(expect.objectContaining({ option }));
   expect(make({ limits: { keybits: 7 } })).toThrow(expect.objectContaining({ code: "ERR_OPTION_UNKNOWN" }));
   const link = { kme: "kme-b", saes: ["sae-b"], store: stores.a };
   expect(make({ links: [link, link] })).toThrow("two links lead to the SAE sae-b");

@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { type LinkOptions, loopStore, openLoopStore, startPair } from "../../kme/pair.ts";
 import { listenOption } from "../kme/listen.ts";
 import { placeOf } from "../kme/place.ts";
+import { addPolicyOptions, lifeOf, type PolicyFlags, policyOf } from "../kme/policy.ts";
 import { type Kme, type Listen, startKme } from "../../kme/server.ts";
 import { STORE_KEY_VARIABLE } from "../../kme/store-key.ts";
 import type { BlockOutcome, BlockRecord } from "../../link/block.ts";
@@ -13,7 +14,7 @@ import { wipe } from "../../protocol/bytes.ts";
 import { UsageError } from "../../protocol/errors.ts";
 import { eavesdropper } from "../eavesdropper.ts";
 
-interface KmeFlags {
+interface KmeFlags extends PolicyFlags {
   readonly single?: boolean;
   readonly listenA: Listen;
   readonly listenB: Listen;
@@ -40,8 +41,8 @@ interface KmeFlags {
 
 /** Adds `qkd-tls kme`: a linked pair of reference KMEs, or a single one. */
 export function registerKme(program: Command): void {
-  program
-    .command("kme")
+  const command = program.command("kme");
+  command
     .summary("run a linked pair of ETSI 014 key-management entities, or one")
     .description(
       "Runs two ETSI GS QKD 014 key-management entities (KMEs) that share simulated key material, over mutual TLS.\n" +
@@ -91,7 +92,8 @@ export function registerKme(program: Command): void {
       "--store-key-file <file>",
       `32 bytes in hex or base64 that encrypt --store (mode 0600); or set ${STORE_KEY_VARIABLE}`,
     )
-    .option("--json", "one JSON object a line, for programs")
+    .option("--json", "one JSON object a line, for programs");
+  addPolicyOptions(command)
     .addHelpText(
       "after",
       "\nExamples:\n  qkd-tls pki --out certs && qkd-tls kme --pki certs\n" +
@@ -119,7 +121,8 @@ async function startBoth(flags: KmeFlags): Promise<Running> {
     ca: pem(flags, "ca", "ca.crt"),
     a: { id: flags.idA, listen: flags.listenA, saes: flags.saeA, ...identity(flags, "A") },
     b: { id: flags.idB, listen: flags.listenB, saes: flags.saeB, ...identity(flags, "B") },
-    link: linkOf(flags),
+    link: { ...linkOf(flags), ...lifeOf(flags) },
+    ...policyOf(flags),
     ...(place && { place }),
   });
   wipe(place?.key);
@@ -133,14 +136,15 @@ async function startBoth(flags: KmeFlags): Promise<Running> {
 async function startSingle(flags: KmeFlags): Promise<Running> {
   const saes = [...new Set([...flags.saeA, ...flags.saeB])];
   const place = placeOf(flags);
-  const link = linkOf(flags);
+  const link = { ...linkOf(flags), ...lifeOf(flags) };
   const { store } = place === undefined ? loopStore(link) : await openLoopStore(link, place);
   wipe(place?.key);
   let kme: Kme;
   try {
     const links = [{ kme: flags.idA, saes, store }];
     const ca = pem(flags, "ca", "ca.crt");
-    kme = await startKme({ id: flags.idA, saes, links, listen: flags.listenA, ca, ...identity(flags, "A") });
+    const own = { id: flags.idA, saes, listen: flags.listenA, ...identity(flags, "A") };
+    kme = await startKme({ ...own, links, ca, ...policyOf(flags) });
   } catch (error) {
     await store.close();
     throw error;

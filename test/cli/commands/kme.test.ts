@@ -100,6 +100,32 @@ describe("qkd-tls kme", () => {
   });
 });
 
+test("--max-age, --max-key-size and --allow reach the KMEs", async () => {
+  const policy = [
+    "--max-age",
+    "1",
+    "--max-key-size",
+    "4096",
+    "--allow",
+    "sae-a=sae-b",
+    "--sae-b",
+    "sae-b",
+    "sae-c",
+  ];
+  const { child, said, ended } = await start(
+    [...anywhere, "--json", "--stock", "20", "--rate", "0", ...policy],
+    2,
+  );
+  const master = client(JSON.parse(said[0]!).url, "sae-a");
+  await expect(master.draw("sae-c")).rejects.toMatchObject({ code: "ERR_QKD_UNAUTHORIZED" });
+  await expect.poll(async () => (await master.status("sae-b")).stored, { timeout: 20_000 }).toBe(0);
+  await expect(master.draw("sae-b", { bytes: 512 })).rejects.toMatchObject({ code: "ERR_QKD_EMPTY" });
+  await expect(master.draw("sae-b", { bytes: 513 })).rejects.toMatchObject({ code: "ERR_QKD_KEY_SIZE" });
+  master.close();
+  child.kill("SIGTERM");
+  expect(await ended).toBe(0);
+});
+
 describe.skipIf(process.platform === "win32")("on Unix domain sockets (Windows has none)", () => {
   test("it serves this machine alone, and removes them when it ends", async () => {
     const paths = ["a", "b"].map((name) => join(pki, `${name}.sock`));
