@@ -18,9 +18,11 @@ export type { PskOption } from "./channel/psk.ts";
 export type { Degradation, Policy, PolicyName, Standing } from "./handshake/policy.ts";
 export {
   KeySourceError,
+  LinkError,
   PeerAlert,
   ProtocolError,
   QkdTlsError,
+  StoreError,
   TrustError,
   UsageError,
 } from "./protocol/errors.ts";

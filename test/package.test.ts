@@ -78,6 +78,8 @@ test("its source maps lead to the sources in it", () => {
 const ENTRIES: Record<string, readonly string[]> = {
   "qkd-tls": ["connect", "createServer", "etsi014"],
   "qkd-tls/core": ["Channel", "clientConfig", "nobleProvider"],
+  "qkd-tls/kme": ["startKme", "startPair", "kmeApi", "simulatedLink"],
+  "qkd-tls/link": ["QuantumChannel", "Alice", "Bob", "estimate"],
   "qkd-tls/websocket": ["connectWebSocket", "createWebSocketServer"],
 };
 
@@ -110,9 +112,16 @@ test("what is not exported is out of reach", async () => {
 test("a strict consumer compiles against its types", async () => {
   const use = `
     import { createInterface } from "node:readline";
-    import { connect, createServer, etsi014, type QkdTlsSocket, type SecurityRecord, TrustError } from "qkd-tls";
+    import { connect, createServer, etsi014, inProcess, type QkdTlsSocket, type SecurityRecord, TrustError } from "qkd-tls";
     import { Channel, nobleProvider } from "qkd-tls/core";
+    import { kmeApi, linkedStores, StoreError } from "qkd-tls/kme";
+    import { preset, QuantumChannel } from "qkd-tls/link";
     import { connectWebSocket, createWebSocketServer } from "qkd-tls/websocket";
+    const { a: store } = linkedStores();
+    const kme = kmeApi({ id: "kme-a", saes: ["sae-a"], links: [{ kme: "kme-b", saes: ["sae-b"], store }] });
+    connect({ host: "localhost", port: 1, qkd: { source: inProcess({ kme, sae: "sae-a" }), peer: "sae-b" } });
+    new QuantumChannel(preset("metro-10km").optics, (length) => new Uint8Array(length)).send(1000);
+    export const isStore = (error: unknown) => error instanceof StoreError;
     const source = etsi014({ url: "https://kme", sae: "a", ca: "", cert: "", key: "" });
     const socket: QkdTlsSocket = connect({ host: "localhost", port: 1, qkd: { source, peer: "b" } });
     export const security: SecurityRecord | undefined = socket.security;

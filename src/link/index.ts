@@ -1,0 +1,24 @@
+/** A QKD link in parts, pure: optics and adversary, and two parties that exchange bytes. Randomness is handed in. */
+export { QuantumChannel } from "./quantum-channel.ts";
+export { type Preset, preset, PRESET_NAMES, type PresetName } from "./presets.ts";
+export { expectedCounts, type Optics, pulsesFor } from "./clicks.ts";
+export type { Adversary, Fibre, PhotonNumberSplitting } from "./fibre.ts";
+export type { Receiver } from "./receiver.ts";
+export type { Source, Triple } from "./source.ts";
+export { Alice } from "./alice.ts";
+export { Bob } from "./bob.ts";
+export type { BlockOutcome, BlockRecord, BlockSettings, EndedBlock, Step } from "./block.ts";
+export type { PartySettings } from "./party.ts";
+export { Bootstrap } from "./bootstrap.ts";
+export type { Bootstrapped, BootstrapSettings } from "./bootstrap-settings.ts";
+export { classicalChannel } from "./session.ts";
+export { ClassicalChannel } from "./classical.ts";
+export { type Account, Ledger } from "./ledger.ts";
+export { Bits } from "./bits.ts";
+export { type Estimate, estimate, type EstimateOptions } from "./estimate.ts";
+export { binaryEntropy, cascadeEfficiency, type CascadeReport } from "./cascade.ts";
+export { type AskerSettings, CascadeAsker } from "./cascade-asker.ts";
+export { CascadeTeller } from "./cascade-teller.ts";
+export { amplificationSeedBits, amplify } from "./amplify.ts";
+export { repeatableRandom } from "../crypto/repeatable.ts";
+export { LinkError } from "../protocol/errors.ts";
