@@ -1,6 +1,14 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -115,6 +123,27 @@ describe("the code", () => {
     expect(said).toMatch(/^up\nX25519MLKEM768 [0-9a-f-]{36}\n$/);
   });
 
+  test("the KME in the same process tells its stock", async () => {
+    const [, , inProcess = ""] = blocks("ts");
+    expect(inProcess).toContain("inProcess(");
+    const file = join(directory, "in-process.ts");
+    writeFileSync(
+      file,
+      `${inProcess}\nconsole.log(JSON.stringify(await source.status("sae-b")));\nprocess.exit();`,
+    );
+    const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", file]);
+    expect(JSON.parse(stdout)).toMatchObject({ peer: "sae-b", keyBits: 256, simulated: true });
+  });
+
+  test("the pictures are there", () => {
+    const pictures = [...readme.matchAll(/!\[([^\]]+)\]\(([^)]+)\)/g)];
+    expect(pictures.length).toBeGreaterThan(0);
+    for (const [, text = "", path = ""] of pictures) {
+      expect(text.length).toBeGreaterThan(40);
+      expect(existsSync(path), path).toBe(true);
+    }
+  });
+
   test("imports from entry points that are exported", () => {
     const { exports } = JSON.parse(readFileSync("package.json", "utf8")) as { exports: object };
     const named = [...readme.matchAll(/from "qkd-tls(\/[a-z]+)?"/g)].map(([, path = ""]) => `.${path}`);
@@ -135,7 +164,8 @@ describe("the commands", () => {
 
   test("every example is named, and is there", () => {
     const named = [...readme.matchAll(/^npx tsx (\S+)/gm)].map(([, path = ""]) => path);
-    expect(named).toHaveLength(4);
+    const there = readdirSync("examples", { withFileTypes: true }).filter((each) => each.isDirectory());
+    expect(named.toSorted()).toEqual(there.map(({ name }) => `examples/${name}/main.ts`).toSorted());
     for (const path of named) {
       expect(existsSync(path), path).toBe(true);
       expect(readFileSync(path, "utf8")).toMatch(new RegExp(`^/\\*\\* npx tsx ${path}\\b`));
