@@ -46,6 +46,8 @@ export async function openLinkedStores(options: LinkOptions, place: Place): Prom
 export interface LoopStore {
   readonly store: KeyStore;
   fill(count: number): void;
+  /** As in LinkedStores. */
+  readonly link: SimulatedLink | undefined;
 }
 
 /** The store of a KME that serves both SAEs itself: a link that leads back. Throws UsageError likewise. */
@@ -138,9 +140,9 @@ function linked(a: KeyStore, b: KeyStore, link: Generator | SimulatedLink): Link
   return { a, b, fill: (count) => link.fill(count), link: "lay" in link ? link : undefined };
 }
 
-function looped(store: KeyStore, link: Generator): LoopStore {
+function looped(store: KeyStore, link: Generator | SimulatedLink): LoopStore {
   connect(store, store);
-  return { store, fill: (count) => link.fill(count) };
+  return { store, fill: (count) => link.fill(count), link: "lay" in link ? link : undefined };
 }
 
 /** One feed that hands what arrives at both ends to one sink. */

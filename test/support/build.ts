@@ -1,6 +1,6 @@
 /** Builds the package once before any test, so that tests can run the command and the examples as users do. */
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 
@@ -10,9 +10,17 @@ export function setup(): void {
     rmSync("dist", { recursive: true, force: true });
   const typescript = dirname(createRequire(import.meta.url).resolve("typescript/package.json"));
   // Types are checked by `npm run check:types`; a test run shall not wait for that.
-  const flags = ["-p", "tsconfig.build.json", "--noCheck"];
-  execFileSync(process.execPath, [join(typescript, "bin/tsc"), ...flags], { stdio: "inherit" });
+  for (const project of ["tsconfig.build.json", PAGE]) {
+    const flags = ["-p", project, "--noCheck"];
+    execFileSync(process.execPath, [join(typescript, "bin/tsc"), ...flags], { stdio: "inherit" });
+  }
+  cpSync(PAGE, PAGE.replace("src", "dist"), {
+    recursive: true,
+    filter: (file) => !/\.(ts|json)$/.test(file),
+  });
 }
+
+const PAGE = "src/kme/page/browser";
 
 const names = (directory: string, ending: string): string[] =>
   (existsSync(directory) ? readdirSync(directory, { recursive: true, encoding: "utf8" }) : [])

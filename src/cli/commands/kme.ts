@@ -12,9 +12,11 @@ import type { Adversary } from "../../link/fibre.ts";
 import { PRESET_NAMES, type PresetName } from "../../link/presets.ts";
 import { wipe } from "../../protocol/bytes.ts";
 import { UsageError } from "../../protocol/errors.ts";
+import type { Watched } from "../../kme/page/watched.ts";
 import { eavesdropper } from "../eavesdropper.ts";
+import { startUi, type UiFlags, uiLine, uiOptions } from "../kme/ui.ts";
 
-interface KmeFlags extends PolicyFlags {
+interface KmeFlags extends PolicyFlags, UiFlags {
   readonly single?: boolean;
   readonly listenA: Listen;
   readonly listenB: Listen;
@@ -101,17 +103,26 @@ export function registerKme(program: Command): void {
         "  qkd-tls kme --pki certs --store keys --store-key-file store.key",
     )
     .action((flags: KmeFlags) => run(flags));
+  uiOptions(command);
 }
 
 async function run(flags: KmeFlags): Promise<void> {
   const running = flags.single === true ? await startSingle(flags) : await startBoth(flags);
-  for (const kme of running.kmes) process.stdout.write(`${line(kme, flags.json === true)}\n`);
-  await stopped();
-  await running.close();
+  const json = flags.json === true;
+  try {
+    const page = await startUi(flags, running.watched);
+    for (const kme of running.kmes) process.stdout.write(`${line(kme, json)}\n`);
+    if (page !== undefined) process.stdout.write(`${uiLine(page, json)}\n`);
+    await stopped();
+    await page?.close();
+  } finally {
+    await running.close();
+  }
 }
 
 interface Running {
   readonly kmes: readonly { readonly kme: Kme; readonly saes: readonly string[] }[];
+  readonly watched: Watched;
   close(): Promise<void>;
 }
 
@@ -130,14 +141,22 @@ async function startBoth(flags: KmeFlags): Promise<Running> {
     { kme: pair.a, saes: flags.saeA },
     { kme: pair.b, saes: flags.saeB },
   ];
-  return { kmes, close: () => pair.close() };
+  const { a, b, link: laid } = pair.stores;
+  const watched = {
+    kmes: [
+      { ...own(pair.a, flags.saeA), peer: flags.idB, store: a },
+      { ...own(pair.b, flags.saeB), peer: flags.idA, store: b },
+    ],
+    link: laid,
+  };
+  return { kmes, watched, close: () => pair.close() };
 }
 
 async function startSingle(flags: KmeFlags): Promise<Running> {
   const saes = [...new Set([...flags.saeA, ...flags.saeB])];
   const place = placeOf(flags);
   const link = { ...linkOf(flags), ...lifeOf(flags) };
-  const { store } = place === undefined ? loopStore(link) : await openLoopStore(link, place);
+  const { store, link: laid } = place === undefined ? loopStore(link) : await openLoopStore(link, place);
   wipe(place?.key);
   let kme: Kme;
   try {
@@ -153,8 +172,12 @@ async function startSingle(flags: KmeFlags): Promise<Running> {
     await kme.close();
     await store.close();
   };
-  return { kmes: [{ kme, saes }], close };
+  const watched = { kmes: [{ ...own(kme, saes), peer: flags.idA, store }], link: laid };
+  return { kmes: [{ kme, saes }], watched, close };
 }
+
+/** What a page shows of a KME by itself. */
+const own = ({ id, deliveries }: Kme, saes: readonly string[]) => ({ id, saes, deliveries });
 
 /** The link, or the generator in place of it. */
 function linkOf({ rate, stock, link, lengthKm, eavesdrop, seed }: KmeFlags): LinkOptions {

@@ -1,0 +1,34 @@
+/** Whether a KME is well: what `/healthz` and the head of the page say. */
+
+import type { Reason, Standing } from "./figures.ts";
+import type { Watched } from "./watched.ts";
+
+/** A link that should make key and has ended no block for so long is silent. The longest block takes 20 s of pulses. */
+const SILENCE_MS = 60_000;
+
+/**
+ * `failing` when a store has failed: then only a restart helps. `degraded` when keys have run out or the link makes none:
+ * then a restart would help nobody, and those who ask are told so by the API. `sinceBlockMs`: since a block ended.
+ */
+export function standingOf({ kmes, link }: Watched, sinceBlockMs: number): Standing {
+  const failed: Reason[] = [];
+  const short: Reason[] = [];
+  for (const { id, store } of kmes) {
+    // The code alone: messages name directories.
+    if (store.failure !== undefined)
+      failed.push({ code: "store_failed", text: `the store of ${id} has failed (${store.failure.code})` });
+    if (store.stored === 0) short.push({ code: "stock_empty", text: `${id} has no key in stock` });
+  }
+  const last = link?.status.history.at(-1);
+  if (last !== undefined && last.outcome !== "key") {
+    short.push({ code: "link_without_key", text: `the link makes no key (${last.outcome})` });
+  }
+  const isHungry = kmes.some(({ store }) => 2 * store.stored < store.maxStored);
+  if (link !== undefined && isHungry && sinceBlockMs > SILENCE_MS) {
+    const text = `the link has ended no block for ${Math.floor(sinceBlockMs / 1000)} s`;
+    short.push({ code: "link_silent", text });
+  }
+  const reasons = [...failed, ...short];
+  if (failed.length > 0) return { status: "failing", reasons };
+  return { status: reasons.length > 0 ? "degraded" : "ok", reasons };
+}
