@@ -111,5 +111,6 @@ const OPTIONS: Readonly<Record<string, string>> = {
   qkd: "this policy needs a key source: --kme URL --sae ID --peer-sae ID",
   "qkd.peer": "--peer-sae ID names the SAE at the other end",
   "store-key-file": "`(umask 077; openssl rand -hex 32 > FILE)` makes one",
+  ui: "--ui HOST:PORT says where; --ui-expose lets other machines look, without the controls",
   session: "remove the file named by --resume; the next connection makes a new one",
 };

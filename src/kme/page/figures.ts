@@ -18,7 +18,7 @@ export interface Figures {
 }
 
 export interface Standing {
-  /** `failing`: no key can be stored or delivered until a restart. `degraded`: keys run out, or none are made. */
+  /** `failing`: no key can be stored or delivered. `degraded`: keys have run out, or none are made. */
   readonly status: "ok" | "degraded" | "failing";
   readonly reasons: readonly Reason[];
 }

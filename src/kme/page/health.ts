@@ -7,8 +7,8 @@ import type { Watched } from "./watched.ts";
 const SILENCE_MS = 60_000;
 
 /**
- * `failing` when a store has failed: then only a restart helps. `degraded` when keys have run out or the link makes none:
- * then a restart would help nobody, and those who ask are told so by the API. `sinceBlockMs`: since a block ended.
+ * `failing` when a store has failed: nobody should ask here. `degraded` when keys have run out or the link makes none: no
+ * other KME has them, and no restart makes some. `sinceBlockMs`: how long ago a block of the link ended.
  */
 export function standingOf({ kmes, link }: Watched, sinceBlockMs: number): Standing {
   const failed: Reason[] = [];
@@ -16,7 +16,7 @@ export function standingOf({ kmes, link }: Watched, sinceBlockMs: number): Stand
   for (const { id, store } of kmes) {
     // The code alone: messages name directories.
     if (store.failure !== undefined)
-      failed.push({ code: "store_failed", text: `the store of ${id} has failed (${store.failure.code})` });
+      failed.push({ code: "store_failed", text: `the store of ${id} fails (${store.failure.code})` });
     if (store.stored === 0) short.push({ code: "stock_empty", text: `${id} has no key in stock` });
   }
   const last = link?.status.history.at(-1);

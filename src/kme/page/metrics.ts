@@ -57,7 +57,7 @@ function aboutKmes({ kmes }: Watched, gauge: Define, counter: Define): void {
   );
   gauge(
     "store_up",
-    "Whether keys can be stored and delivered (1), or the store has failed until a restart (0).",
+    "Whether keys can be stored and delivered (1), or the store fails (0).",
     ["kme"],
     each(({ store }) => Number(store.failure === undefined)),
   );

@@ -149,7 +149,7 @@ class Desk {
     }
     const { standing, simulated } = history.whole;
     if (path === "/healthz") {
-      // Only where a restart helps: an orchestrator that restarts a KME which lacks keys would make it worse.
+      // Not where keys are lacking: an orchestrator that restarts such a KME would only make it worse.
       return sendJson(response, standing.status === "failing" ? 503 : 200, { ...standing, simulated });
     }
     if (request.method === "HEAD") return send(response, 200, "text/event-stream", Buffer.alloc(0));

@@ -52,7 +52,7 @@ export interface Headline {
 export function headline(figures: Figures): Headline {
   const { standing, link, blocks, stock } = figures;
   const text = standing.reasons.map((reason) => reason.text).join(" · ");
-  if (standing.status === "failing") return { title: "✕ The key store has failed: restart the KME", text };
+  if (standing.status === "failing") return { title: "✕ The key store fails", text };
   const last = blocks.at(-1);
   const isEmpty = stock.some(({ blocks }) => blocks === 0);
   if (last !== undefined && last.outcome !== "key") {
