@@ -264,6 +264,41 @@ describe.runIf(isThere)("a database that goes away", () => {
     expect(await ids(waiter)).toEqual([]);
   });
 
+  test("whose disk is full says so, undoes what it could not write, and goes on once there is room", async () => {
+    const backend = await open();
+    await put(backend, "one");
+    await sql(`
+      CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$;
+      CREATE TRIGGER full_disk BEFORE DELETE ON qkd_tls.record EXECUTE FUNCTION full_disk()`);
+    const take = () =>
+      backend.transact(async (records) => {
+        const row = await records.get("outgoing", "one");
+        records.remove("outgoing", "one");
+        return row;
+      });
+    await expect(take()).rejects.toMatchObject({ name: "StoreError", code: "ERR_STORE_UNWRITABLE" });
+    expect(await ids(backend)).toEqual(["one"]);
+    await sql("DROP TRIGGER full_disk ON qkd_tls.record");
+    expect(await take()).toEqual({ ...block(0) });
+    expect(await ids(backend)).toEqual([]);
+  });
+
+  test("with a record that does not open gives nothing out any more", async () => {
+    const backend = await open();
+    await put(backend, "one", "two");
+    await sql("UPDATE qkd_tls.record SET sealed = sealed || '\\x00' WHERE id = 'one'");
+    const read = (id: string) => backend.transact((records) => records.get("outgoing", id));
+    // Even to work that would go on in spite of it.
+    const stubborn = backend.transact(async (records) => {
+      await records.get("outgoing", "one").catch(() => undefined);
+      return records.get("outgoing", "two");
+    });
+    await expect(stubborn).rejects.toMatchObject({ code: "ERR_STORE_CORRUPT" });
+    await expect(read("two")).rejects.toMatchObject({ code: "ERR_STORE_CORRUPT" });
+    expect(backend.failure).toMatchObject({ code: "ERR_STORE_CORRUPT" });
+  });
+
   test("whose records were changed behind the lock gives nothing out any more", async () => {
     const backend = await open();
     await put(backend, "one", "two");

@@ -155,6 +155,58 @@ describe("whatever comes", () => {
   });
 });
 
+test("ten thousand connections: it holds as many as it was told, drops the others, and serves on", async () => {
+  const member = (id: string, sae: string) => ({
+    id,
+    listen: { port: 0 },
+    saes: [sae],
+    ...trusted.issue(id),
+  });
+  const crowded = await startPair({
+    ca: trusted.ca,
+    a: member("kme-a", "sae-a"),
+    b: member("kme-b", "sae-b"),
+    link: { initialKeys: 5, keysPerSecond: 0 },
+    server: { maxConnections: 50, requestTimeoutMs: 600_000 },
+  });
+  try {
+    const open = new Set<net.Socket>();
+    const connection = () =>
+      new Promise<void>((resolve) => {
+        const socket = net.connect(crowded.a.port, "127.0.0.1");
+        open.add(socket);
+        socket.on("error", () => undefined);
+        socket.resume().on("close", () => {
+          open.delete(socket);
+          resolve();
+        });
+      });
+    const wave = 500;
+    for (let made = 0; made < 10_000; made += wave) {
+      const all = Array.from({ length: wave }, connection);
+      const held = made === 0 ? 50 : 0;
+      // Nothing ends a connection that says nothing, for ten minutes, unless there are too many.
+      await new Promise<void>((resolve) => {
+        let ended = 0;
+        for (const each of all) void each.then(() => ++ended === wave - held && resolve());
+      });
+    }
+    expect(open.size).toBe(50);
+    const answer = () => send("/api/v1/keys/sae-b/enc_keys", { port: crowded.a.port });
+    await expect(answer()).rejects.toThrow();
+    for (const socket of open) socket.destroy();
+    const status = () =>
+      answer().then(
+        (reply) => reply.status,
+        () => undefined,
+      );
+    await expect.poll(status, { timeout: 20_000 }).toBe(200);
+    expect(crowded.stores.a.stored).toBe(4);
+  } finally {
+    await crowded.close();
+  }
+});
+
 describe("starting", () => {
   const options = { id: "kme-x", saes: [], links: [], ca: trusted.ca, ...trusted.issue("kme-x") };
 
