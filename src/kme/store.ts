@@ -401,6 +401,7 @@ class Store implements KeyStore, BlockSink {
 
   async #compare(link: KmeLink): Promise<boolean> {
     const upTo = this.#doubts;
+    const failed = [...this.#failed];
     const { doubtful, blocks } = await this.#work({}, async (records) => {
       const doubtful: Recipe[] = [];
       const blocks = [...(await records.oldest("outgoing", Infinity))];
@@ -420,7 +421,6 @@ class Store implements KeyStore, BlockSink {
     if (!reached) return false;
     await this.#work({ doubt: doubtful.map(({ id }) => id) }, async (records) => {
       for (const { id, blocks } of doubtful) {
-        this.#failed.delete(id);
         if (!(await records.has("doubt", id))) continue;
         records.remove("doubt", id);
         records.count("doubtful", -blocks.length);
@@ -430,6 +430,8 @@ class Store implements KeyStore, BlockSink {
       const lost = settled.filter((id) => lacking.has(id));
       await discard(records, "outgoing", lost, "lost");
     });
+    // Also those that another process has withdrawn.
+    for (const id of failed) this.#failed.delete(id);
     this.#settled = upTo;
     return true;
   }

@@ -493,6 +493,75 @@ describe.each(LASTING)("a store in %s", (kind) => {
   });
 });
 
+describe.runIf(typeof postgres !== "string")("a store that two processes share", () => {
+  /** Two KMEs' stores on one place, whose announcements end when the test says. */
+  async function two() {
+    const place = placeOf("PostgreSQL");
+    const time = clock();
+    const { feed, fill } = fedOnce();
+    const still: KeyFeed = { ...feed, start: () => undefined };
+    const [one, other] = [
+      await openKeyStore({ feed, place, now: time.now }),
+      await openKeyStore({ feed: still, place, now: time.now }),
+    ];
+    opened.push(one, other);
+    for (const id of ["first", "second", "third"]) fill("outgoing", id);
+    let end: { arrives(): void; fails(): void } | undefined;
+    const announced = new Promise<Issue>((resolve) => {
+      one.connect({
+        ...reached,
+        announce: (issue) =>
+          new Promise((arrives, fail) => {
+            end = { arrives, fails: () => fail(new Error("away")) };
+            resolve(issue);
+          }),
+      });
+    });
+    const given = one.issue({ ...request, bytes: 16 });
+    const told: string[] = [];
+    other.connect({
+      announce: async (issue) => void told.push(`announce ${issue.keys[0]?.blocks.join()}`),
+      withdraw: async (keys) => void told.push(`withdraw ${keys.flatMap(({ blocks }) => blocks).join()}`),
+      agree: async (blocks) => {
+        told.push(`agree ${[...blocks].sort().join()}`);
+        return [];
+      },
+    });
+    const [key] = (await announced).keys;
+    return { one, other, time, given, told, key: key!, end: end! };
+  }
+
+  test("one leaves alone what the other is announcing, and names its blocks as still there", async () => {
+    const { one, other, given, told, end } = await two();
+    expect(await other.issue({ ...request, bytes: 16 })).toHaveLength(1);
+    expect(told).toEqual(["agree first,second,third", "announce second"]);
+    end.arrives();
+    expect(await given).toHaveLength(1);
+    await other.drain();
+    expect(other.counters).toEqual({ ...NOTHING, made: 3, delivered: 2, lost: 1 });
+    await one.drain();
+    expect(one.counters).toEqual(other.counters);
+  });
+
+  test("what a process that was killed was announcing is withdrawn by the other, after a while", async () => {
+    const { other, time, told } = await two();
+    time.add(30_000);
+    expect(await other.issue({ ...request, bytes: 16 })).toHaveLength(1);
+    expect(told).toEqual(["withdraw first", "agree second,third", "announce second"]);
+    expect(other.counters).toEqual({ ...NOTHING, made: 3, delivered: 1, lost: 1 });
+  });
+
+  test("a process that was taken for dead and was not gives nothing to anybody", async () => {
+    const { one, other, time, given, end } = await two();
+    time.add(30_000);
+    await other.issue({ ...request, bytes: 16 });
+    end.arrives();
+    expect(await given).toBe("unlinked");
+    await one.drain();
+    expect(one.counters).toEqual({ ...NOTHING, made: 3, delivered: 1, lost: 2 });
+  });
+});
+
 describe("the generator", () => {
   test("feeds both ends at its rate until they are full", async () => {
     vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
