@@ -24,14 +24,15 @@ export interface Standing {
 }
 
 export interface Reason {
-  readonly code: "store_failed" | "stock_empty" | "link_without_key" | "link_silent";
+  readonly code: "store_failed" | "stock_empty" | "link_apart" | "link_without_key" | "link_silent";
   /** For people. */
   readonly text: string;
 }
 
 export interface LinkFigures {
   readonly preset?: string;
-  /** Undefined where the link does not know what lies between its ends. */
+  readonly lengthKm?: number;
+  /** Undefined where this end of the link cannot know who is in it. */
   readonly fibre?: FibreFigures;
   /** Whether the fibre may be changed from the page. */
   readonly hasControls: boolean;

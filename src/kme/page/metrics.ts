@@ -129,6 +129,14 @@ function aboutLink(
   gauge("qber_threshold_ratio", "Error rate above which a block gives no key.", [], () => [
     [{}, link.status.qberThreshold],
   ]);
+  if (link.status.connected !== undefined) {
+    gauge(
+      "link_connected",
+      "Whether this end of the link is connected to the fibre, the classical channel and the other KME (1) or not (0).",
+      ["part"],
+      () => Object.entries(link.status.connected ?? {}).map(([part, isThere]) => [{ part }, Number(isThere)]),
+    );
+  }
   counter("link_blocks_total", "Blocks of the link that ended, by outcome.", ["outcome"], () =>
     [...history.totals.outcomes].map(([outcome, count]) => [{ outcome }, count] as const),
   );

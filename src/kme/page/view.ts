@@ -53,12 +53,13 @@ export function stockOf({ kmes }: Watched): StockFigures[] {
   });
 }
 
-function linkFigures({ status }: WatchedLink, remembered: Remembered): LinkFigures {
+function linkFigures({ status, lay }: WatchedLink, remembered: Remembered): LinkFigures {
   const { preset, fibre, qberThreshold, authentication, sessions } = status;
   const { keyBitsPerSecond, outcomes, hasControls } = remembered;
   return {
     ...(preset !== undefined && { preset }),
-    ...(fibre && { fibre: fibreFigures(fibre.lengthKm, fibre.adversary) }),
+    ...(fibre && { lengthKm: fibre.lengthKm }),
+    ...(fibre && lay && { fibre: fibreFigures(fibre.lengthKm, fibre.adversary) }),
     hasControls,
     qberThreshold,
     keyBitsPerSecond,

@@ -20,8 +20,13 @@ export interface WatchedKme {
   readonly deliveries: DeliveryFigures;
 }
 
-/** A link as one site sees it: that need not know what lies between the sites, and can change it nowhere but in a simulation. */
+/** A link, or one end of it. */
 export interface WatchedLink {
-  readonly status: Omit<LinkStatus, "preset" | "fibre"> & Partial<Pick<LinkStatus, "preset" | "fibre">>;
+  readonly status: Omit<LinkStatus, "preset" | "fibre"> &
+    Partial<Pick<LinkStatus, "preset" | "fibre">> & {
+      /** What an end in a process of its own is connected to. */
+      readonly connected?: Readonly<Record<"fibre" | "channel" | "peer", boolean>>;
+    };
+  /** Whoever can lay the fibre knows who is in it; one end of a link knows neither. */
   readonly lay?: SimulatedLink["lay"];
 }

@@ -50,6 +50,19 @@ describe("a KME is", () => {
     expect(codes({ kmes: watched.kmes }, 60_001)).toEqual(["ok"]);
   });
 
+  test("degraded while its end of the link is not connected", () => {
+    const { watched } = bed();
+    const connected = { fibre: false, channel: true, peer: false };
+    const link = { status: { ...watched.link.status, connected } };
+    expect(standingOf({ kmes: watched.kmes, link }, 0)).toEqual({
+      status: "degraded",
+      reasons: [
+        { code: "link_apart", text: "the fibre is not connected" },
+        { code: "link_apart", text: "the other KME is not connected" },
+      ],
+    });
+  });
+
   test("failing rather than degraded, with all reasons", () => {
     const { watched, stock, failures, history } = bed();
     failures.a = failed();

@@ -67,6 +67,17 @@ describe("the metrics", () => {
     );
   });
 
+  test("of one end of a link, whether it is connected", async () => {
+    const connected = { fibre: false, channel: true, peer: true };
+    const { lines } = setUp(({ kmes, link }) => ({ kmes, link: { status: { ...link.status, connected } } }));
+    expect(await lines()).toEqual(
+      expect.arrayContaining([
+        'qkd_tls_kme_link_connected{part="fibre"} 0',
+        'qkd_tls_kme_link_connected{part="peer"} 1',
+      ]),
+    );
+  });
+
   test("are counted on from one reading to the next, not added up again", async () => {
     const { lines, history, deliveries } = setUp();
     const labels = { verb: "enc_keys", master: "sae-a", slave: "sae-b" } as const;

@@ -306,7 +306,7 @@ describe("the controls", () => {
   });
 
   test("are not there where nothing can be laid", async () => {
-    await again({ watched: parts.watched });
+    await again({ watched: { ...parts.watched, link: { status: parts.watched.link.status } } });
     expect((await change(calm)).status).toBe(404);
   });
 });

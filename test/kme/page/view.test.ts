@@ -23,6 +23,7 @@ describe("the figures", () => {
     expect(figures).toMatchObject({ at: 1000, simulated: true, standing: { status: "ok", reasons: [] } });
     expect(figures.link).toEqual({
       preset: "metro-10km",
+      lengthKm: 10,
       fibre: { lengthKm: 10, interceptShare: 0, splitShare: 0, addedLossDb: 0, cut: false },
       hasControls: true,
       qberThreshold: 0.05,
@@ -41,9 +42,15 @@ describe("the figures", () => {
     const { watched } = bed();
     expect(viewOf({ kmes: watched.kmes }, remembered)).not.toHaveProperty("link");
     const { preset: _, fibre: __, ...known } = watched.link.status;
-    const { link } = viewOf({ kmes: watched.kmes, link: { status: known } }, remembered);
+    const { link } = viewOf({ kmes: watched.kmes, link: { ...watched.link, status: known } }, remembered);
+    for (const name of ["fibre", "lengthKm", "preset"]) expect(link).not.toHaveProperty(name);
+  });
+
+  test("of one end of a link say nothing about who is in the fibre: it cannot know", () => {
+    const { watched } = bed();
+    const { link } = viewOf({ kmes: watched.kmes, link: { status: watched.link.status } }, remembered);
+    expect(link).toMatchObject({ lengthKm: 10 });
     expect(link).not.toHaveProperty("fibre");
-    expect(link).not.toHaveProperty("preset");
   });
 
   test("are simulated as soon as any key is", () => {
@@ -58,7 +65,7 @@ describe("the figures", () => {
     const { watched } = bed();
     const fibre = (adversary: Adversary) => {
       const status = { ...watched.link.status, fibre: { ...watched.link.status.fibre!, adversary } };
-      return viewOf({ kmes: watched.kmes, link: { status } }, remembered).link?.fibre;
+      return viewOf({ kmes: watched.kmes, link: { ...watched.link, status } }, remembered).link?.fibre;
     };
     expect(fibre({ interceptShare: 0.2, addedLossDb: 3 })).toMatchObject({
       interceptShare: 0.2,

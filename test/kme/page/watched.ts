@@ -81,7 +81,8 @@ export function bed() {
       { id: "kme-a", peer: "kme-b", saes: ["sae-a"], store: store("a"), deliveries: deliveries.a },
       { id: "kme-b", peer: "kme-a", saes: ["sae-b"], store: store("b"), deliveries: deliveries.b },
     ] as const,
-    link: { status },
+    // Nobody is asked to lay anything here.
+    link: { status, lay: (): void => undefined },
   };
   return { watched, history, stock, counters, failures, deliveries };
 }

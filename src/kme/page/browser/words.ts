@@ -53,6 +53,8 @@ export function headline(figures: Figures): Headline {
   const { standing, link, blocks, stock } = figures;
   const text = standing.reasons.map((reason) => reason.text).join(" · ");
   if (standing.status === "failing") return { title: "✕ The key store fails", text };
+  if (standing.reasons.some(({ code }) => code === "link_apart"))
+    return { title: "▲ The link is interrupted", text };
   const last = blocks.at(-1);
   const isEmpty = stock.some(({ blocks }) => blocks === 0);
   if (last !== undefined && last.outcome !== "key") {
@@ -79,8 +81,9 @@ const isResting = ({ at, blocks, stock }: Figures): boolean =>
   stock.every(({ blocks, maxBlocks }) => blocks >= 0.75 * maxBlocks);
 
 /** The fibre in a sentence. */
-export function fibreText({ preset, fibre }: LinkFigures): string {
-  if (fibre === undefined) return preset === undefined ? "" : `Preset ${preset}.`;
+export function fibreText({ preset, lengthKm, fibre }: LinkFigures): string {
+  const where = `${lengthKm ?? "?"} km${preset === undefined ? "" : ` (preset ${preset})`}`;
+  if (fibre === undefined) return `${where}.`;
   const deeds = [
     ...(fibre.cut ? ["it is cut"] : []),
     ...(fibre.interceptShare > 0 ? [`${percent(fibre.interceptShare)} of the pulses are intercepted`] : []),
@@ -90,7 +93,7 @@ export function fibreText({ preset, fibre }: LinkFigures): string {
     ...(fibre.addedLossDb > 0 ? [`${fibre.addedLossDb} dB of loss are added`] : []),
   ];
   const who = deeds.length === 0 ? "nobody is in it" : deeds.join(", ");
-  return `${fibre.lengthKm} km${preset === undefined ? "" : ` (preset ${preset})`}; ${who}.`;
+  return `${where}; ${who}.`;
 }
 
 /** What the QBER chart shows. */

@@ -86,6 +86,17 @@ describe("the headline", () => {
     expect(headline(failing)).toEqual({ title: "✕ The key store fails", text: "the store of a fails" });
   });
 
+  test("a link whose end is not connected is interrupted, whatever its latest block gave", () => {
+    const apart: Figures = {
+      ...figures(({ history }) => history.push(record(1))),
+      standing: { status: "degraded", reasons: [{ code: "link_apart", text: "the fibre is not connected" }] },
+    };
+    expect(headline(apart)).toEqual({
+      title: "▲ The link is interrupted",
+      text: "the fibre is not connected",
+    });
+  });
+
   test("no link", () => {
     const { link: _, ...rest } = figures();
     expect(headline(rest).title).toBe("✓ Keys in stock");
@@ -102,7 +113,7 @@ test("the fibre in a sentence", () => {
       "photon numbers are split, 50.0 % of single photons stopped, 3 dB of loss are added.",
   );
   const { fibre: _, ...unknown } = link;
-  expect(fibreText(unknown)).toBe("Preset metro-10km.");
+  expect(fibreText(unknown)).toBe("10 km (preset metro-10km).");
 });
 
 test("charts have a text that says the same", () => {
