@@ -17,12 +17,16 @@ export interface Sessions {
   close(): Promise<void>;
 }
 
-/** Two let the next transaction wait for its turn at the server while the last one is being written. */
-const MOST_CONNECTIONS = 2;
+/** A process does one transaction after the other on a store. */
+const MOST_CONNECTIONS = 1;
 
-/** Throws UsageError when the text is no address of a PostgreSQL database; it may hold a password, which is not shown. */
+/**
+ * Throws UsageError when the text is no address of a PostgreSQL database, or does not say whether TLS guards the way to
+ * another machine. It may hold a password, which is not shown.
+ */
 export function sessions(url: string, timeoutMs: number): Sessions {
   const shown = withoutPassword(url);
+  demandTls(url, shown);
   const pool = new Pool({
     connectionString: url,
     max: MOST_CONNECTIONS,
@@ -93,6 +97,21 @@ function withoutPassword(text: string): string {
   }
   const { protocol, username, host, pathname } = url;
   return `${protocol}//${username === "" ? "" : `${username}@`}${host}${pathname}`;
+}
+
+/**
+ * Records are sealed, but who answers in the server's place can show an old state, and have a key given twice. The driver's
+ * own default is no TLS.
+ */
+function demandTls(url: string, shown: string): void {
+  const { hostname, searchParams } = new URL(url);
+  const named = searchParams.get("host") ?? decodeURIComponent(hostname);
+  const host = named === "" ? (process.env["PGHOST"] ?? "localhost") : named;
+  if (/^(?:\/.*|localhost|127(?:\.\d+){3}|\[?::1\]?)$/.test(host)) return;
+  const isSaid = ["sslmode", "ssl"].some((name) => searchParams.has(name)) || "PGSSLMODE" in process.env;
+  if (isSaid) return;
+  const text = `${shown} is on another machine: give sslmode=verify-full, or sslmode=disable where nobody else can be`;
+  throw new UsageError("ERR_OPTION_MISSING", text, { option: "url" });
 }
 
 /** Classes of SQLSTATE (PostgreSQL documentation, Appendix A): no room, no right to, read only, nothing there. */

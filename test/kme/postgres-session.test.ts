@@ -1,7 +1,53 @@
-import { describe, expect, test } from "vitest";
-import { block, ids, postgresStores, put } from "../support/postgres-stores.ts";
+import { describe, expect, test, vi } from "vitest";
+import { type KmeApi, kmeApi } from "../../src/kme/api.ts";
+import { openLinkedStores } from "../../src/kme/pair.ts";
+import { sessions } from "../../src/kme/postgres-session.ts";
+import type { KeyStore } from "../../src/kme/store.ts";
+import { block, ids, KEY, postgresStores, put } from "../support/postgres-stores.ts";
 
-const { isThere, server, sql, open } = await postgresStores();
+const { isThere, server, url, sql, open, closeLater } = await postgresStores();
+
+test.each([
+  ["postgres://me@db.example/keys", "ERR_OPTION_MISSING"],
+  ["postgres://me@[2001:db8::1]/keys", "ERR_OPTION_MISSING"],
+  ["postgres:///keys?host=db.example", "ERR_OPTION_MISSING"],
+  ["postgres://me@127.0.0.1.example/keys", "ERR_OPTION_MISSING"],
+  ["postgres://me@db.example/keys?sslmode=verify-full", undefined],
+  ["postgres://me@db.example/keys?sslmode=disable", undefined],
+  ["postgresql://me@localhost:5433/keys", undefined],
+  ["postgres://me@[::1]/keys", undefined],
+  ["postgres:///keys?host=/run/postgresql", undefined],
+  ["postgres://me@%2Frun%2Fpostgresql/keys", undefined],
+])("%s: the way to another machine needs a word about TLS (%s)", async (url, code) => {
+  vi.stubEnv("PGSSLMODE", undefined);
+  const make = () => sessions(url, 1000);
+  if (code === undefined) await make().close();
+  else expect(make).toThrow(expect.objectContaining({ code, option: "url" }));
+  vi.unstubAllEnvs();
+});
+
+describe.runIf(isThere)("a KME over a database", () => {
+  test("answers 503 while that is away, gives nothing twice, and goes on afterwards", async () => {
+    const place = { url: url(), key: KEY, timeoutMs: 2000 };
+    const { a, b } = await openLinkedStores({ initialKeys: 5, keysPerSecond: 0, maxStored: 9 }, place);
+    for (const store of [a, b]) closeLater(store);
+    const kme = (id: string, sae: string, peer: string, store: KeyStore) =>
+      kmeApi({ id, saes: [sae], links: [{ kme: "other", saes: [peer], store }] });
+    const [atA, atB] = [kme("kme-a", "sae-a", "sae-b", a), kme("kme-b", "sae-b", "sae-a", b)];
+    const ask = async (api: KmeApi, caller: string, path: string): Promise<any> =>
+      api.answer({ caller, method: "GET", target: `/api/v1/keys/${path}`, body: new Uint8Array() });
+    const { body } = await ask(atA, "sae-a", "sae-b/enc_keys");
+    const redeem = `sae-a/dec_keys?key_ID=${body.keys[0].key_ID}`;
+    await server.stop("at once");
+    const unavailable = { status: 503, body: { message: "the key store is unavailable" } };
+    expect(await ask(atB, "sae-b", redeem)).toEqual(unavailable);
+    expect(await ask(atA, "sae-a", "sae-b/enc_keys")).toEqual(unavailable);
+    await server.start();
+    expect(await ask(atB, "sae-b", redeem)).toEqual({ status: 200, body });
+    expect((await ask(atB, "sae-b", redeem)).status).toBe(400);
+    expect((await ask(atA, "sae-a", "sae-b/enc_keys")).status).toBe(200);
+  });
+});
 
 describe.runIf(isThere)("a database that goes away", () => {
   test("fails what is asked then, and what is asked later is answered", async () => {
