@@ -1,11 +1,24 @@
+import { chownSync, statSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
+import { join } from "node:path";
+import { Client } from "pg";
 import { describe, expect, test, vi } from "vitest";
 import { type KmeApi, kmeApi } from "../../src/kme/api.ts";
 import { openLinkedStores } from "../../src/kme/pair.ts";
 import { sessions } from "../../src/kme/postgres-session.ts";
 import type { KeyStore } from "../../src/kme/store.ts";
+import { authority } from "../support/certificates.ts";
 import { block, ids, KEY, postgresStores, put } from "../support/postgres-stores.ts";
 
 const { isThere, server, url, sql, open, closeLater } = await postgresStores();
+
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
 
 test.each([
   ["postgres://me@db.example/keys", "ERR_OPTION_MISSING"],
@@ -25,6 +38,43 @@ test.each([
   else expect(make).toThrow(expect.objectContaining({ code, option: "url" }));
   vi.unstubAllEnvs();
 });
+
+test.runIf(isThere)(
+  "sslmode=verify-full takes the server that its CA vouches for, and no other",
+  async () => {
+    const trusted = authority();
+    const { cert, key } = trusted.issue("db");
+    const directory = decodeURIComponent(new URL(url()).hostname);
+    const file = (name: string, text: string): string => {
+      const path = join(directory, name);
+      writeFileSync(path, text, { mode: 0o600 });
+      const { uid, gid } = statSync(directory);
+      chownSync(path, uid, gid);
+      return path;
+    };
+    const port = await freePort();
+    const ssl = ["ssl=on", `ssl_cert_file=${file("db.crt", cert)}`, `ssl_key_file=${file("db.key", key)}`];
+    await server.stop();
+    await server.start(["listen_addresses=127.0.0.1", `port=${port}`, ...ssl]);
+    try {
+      const at = `postgres://postgres@localhost:${port}/postgres?sslmode=verify-full&sslrootcert=`;
+      const rogue = file("rogue.crt", authority().ca);
+      await expect(open({ url: at + rogue })).rejects.toMatchObject({ code: "ERR_STORE_UNREACHABLE" });
+      const backend = await open({ url: at + file("ca.crt", trusted.ca) });
+      await put(backend, "one");
+      const inTls =
+        "SELECT 1 FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl AND application_name LIKE 'qkd%'";
+      const admin = new Client({ connectionString: `postgres://postgres@127.0.0.1:${port}/postgres` });
+      await admin.connect();
+      expect((await admin.query(inTls)).rows).toHaveLength(1);
+      await admin.end();
+      await backend.close();
+    } finally {
+      await server.stop();
+      await server.start();
+    }
+  },
+);
 
 describe.runIf(isThere)("a KME over a database", () => {
   test("answers 503 while that is away, gives nothing twice, and goes on afterwards", async () => {
