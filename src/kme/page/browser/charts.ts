@@ -114,12 +114,13 @@ function optionsOf(chart: Chart, { ink, grid }: Colours, figures: () => Figures)
   return {
     width: chart.box.clientWidth,
     height: HEIGHT,
-    padding: [10, 12, 0, 0],
+    // Room for half of a time beyond the last tick.
+    padding: [10, 30, 0, 0],
     legend: { show: false },
     cursor: { show: false },
     scales: { x: { time: true }, y: { auto: false } },
     axes: [
-      { ...axis, space: TICK_GAP, values: "{HH}:{mm}:{ss}" },
+      { ...axis, space: TICK_GAP, size: 30, values: "{HH}:{mm}:{ss}" },
       {
         ...axis,
         values: (_, ticks) => ticks.map(tickText),
