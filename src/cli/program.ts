@@ -6,6 +6,7 @@ import { registerChat } from "./commands/chat.ts";
 import { registerConnect } from "./commands/connect.ts";
 import { registerDemo } from "./commands/demo.ts";
 import { registerDoctor } from "./commands/doctor.ts";
+import { registerFibre } from "./commands/fibre.ts";
 import { registerKme } from "./commands/kme.ts";
 import { registerPki } from "./commands/pki.ts";
 import { registerReceive } from "./commands/receive.ts";
@@ -45,6 +46,7 @@ export function program(): Command {
   registerReceive(command);
   registerChat(command);
   registerKme(command);
+  registerFibre(command);
   registerDoctor(command);
   registerPki(command);
   return command;

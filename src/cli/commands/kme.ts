@@ -1,31 +1,26 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type LinkOptions, loopStore, openLoopStore, startPair } from "../../kme/pair.ts";
+import { blockTeller } from "../kme/blocks.ts";
+import { type CredentialFlags, identity, pem } from "../kme/credentials.ts";
+import { kilometres } from "../kme/kilometres.ts";
 import { listenOption } from "../kme/listen.ts";
 import { placeOf } from "../kme/place.ts";
 import { addPolicyOptions, lifeOf, type PolicyFlags, policyOf } from "../kme/policy.ts";
+import { type SiteFlags, siteOptions, startSite } from "../kme/site.ts";
 import { type Kme, type Listen, startKme } from "../../kme/server.ts";
 import { STORE_KEY_VARIABLE } from "../../kme/store-key.ts";
-import type { BlockOutcome, BlockRecord } from "../../link/block.ts";
 import type { Adversary } from "../../link/fibre.ts";
 import { PRESET_NAMES, type PresetName } from "../../link/presets.ts";
 import { wipe } from "../../protocol/bytes.ts";
-import { UsageError } from "../../protocol/errors.ts";
 import type { Watched } from "../../kme/page/watched.ts";
+import { stopped } from "../kme/stopped.ts";
 import { eavesdropper } from "../eavesdropper.ts";
 import { startUi, type UiFlags, uiLine, uiOptions } from "../kme/ui.ts";
 
-interface KmeFlags extends PolicyFlags, UiFlags {
+interface KmeFlags extends CredentialFlags, PolicyFlags, SiteFlags, UiFlags {
   readonly single?: boolean;
   readonly listenA: Listen;
   readonly listenB: Listen;
-  readonly pki?: string;
-  readonly ca?: string;
-  readonly certA?: string;
-  readonly keyA?: string;
-  readonly certB?: string;
-  readonly keyB?: string;
   readonly idA: string;
   readonly idB: string;
   readonly saeA: string[];
@@ -100,14 +95,20 @@ export function registerKme(program: Command): void {
       "after",
       "\nExamples:\n  qkd-tls pki --out certs && qkd-tls kme --pki certs\n" +
         "  (umask 077; openssl rand -hex 32 > store.key)\n" +
-        "  qkd-tls kme --pki certs --store keys --store-key-file store.key",
+        "  qkd-tls kme --pki certs --store keys --store-key-file store.key\n" +
+        "Two sites in two processes, with the fibre between them in a third:\n" +
+        "  qkd-tls fibre --listen 127.0.0.1:7000\n" +
+        "  qkd-tls kme --pki certs --site a --fibre 127.0.0.1:7000 --listen-link 127.0.0.1:7001\n" +
+        "  qkd-tls kme --pki certs --site b --fibre 127.0.0.1:7000 --peer 127.0.0.1:7001",
     )
     .action((flags: KmeFlags) => run(flags));
+  siteOptions(command);
   uiOptions(command);
 }
 
 async function run(flags: KmeFlags): Promise<void> {
-  const running = flags.single === true ? await startSingle(flags) : await startBoth(flags);
+  const site = await startSite(flags);
+  const running = site ?? (flags.single === true ? await startSingle(flags) : await startBoth(flags));
   const json = flags.json === true;
   try {
     const page = await startUi(flags, running.watched);
@@ -182,27 +183,14 @@ const own = ({ id, deliveries }: Kme, saes: readonly string[]) => ({ id, saes, d
 /** The link, or the generator in place of it. */
 function linkOf({ rate, stock, link, lengthKm, eavesdrop, seed }: KmeFlags): LinkOptions {
   if (rate !== undefined) return { keysPerSecond: rate, maxStored: stock, initialKeys: stock };
-  let before: BlockOutcome = "key";
   return {
     maxStored: stock,
     ...(link !== undefined && { preset: link }),
     ...(lengthKm !== undefined && { lengthKm }),
     ...(eavesdrop !== undefined && { adversary: eavesdrop }),
     ...(seed !== undefined && { seed }),
-    onBlock(record) {
-      // What changes is worth a line; what stays as it is would be one each second.
-      if (record.outcome !== before) process.stderr.write(`${blockText(record)}\n`);
-      before = record.outcome;
-    },
+    onBlock: blockTeller(false),
   };
-}
-
-function blockText({ block, outcome, qber, qberThreshold }: BlockRecord): string {
-  if (outcome === "key") return `The link makes keys again (block ${block})`;
-  const percent = (rate: number): string => `${(100 * rate).toFixed(1)} %`;
-  const errors =
-    qber === undefined ? "" : `: QBER ${percent(qber.check)}, threshold ${percent(qberThreshold)}`;
-  return `The link makes no keys (block ${block}, ${outcome}${errors})`;
 }
 
 function line({ kme, saes }: Running["kmes"][number], json: boolean): string {
@@ -212,51 +200,8 @@ function line({ kme, saes }: Running["kmes"][number], json: boolean): string {
   return `KME ${id} listens on ${url} for ${saes.join(", ")} (simulated keys)`;
 }
 
-/** Fulfilled by the first SIGINT or SIGTERM; a second one ends the process at once, as usual. */
-function stopped(): Promise<void> {
-  return new Promise((resolve) => {
-    const stop = (): void => {
-      process.off("SIGINT", stop);
-      process.off("SIGTERM", stop);
-      resolve();
-    };
-    process.on("SIGINT", stop);
-    process.on("SIGTERM", stop);
-  });
-}
-
-function identity(flags: KmeFlags, side: "A" | "B"): { cert: Buffer; key: Buffer } {
-  const file = `kme-${side.toLowerCase()}`;
-  return { cert: pem(flags, `cert${side}`, `${file}.crt`), key: pem(flags, `key${side}`, `${file}.key`) };
-}
-
-function pem(flags: KmeFlags, flag: "ca" | `cert${"A" | "B"}` | `key${"A" | "B"}`, file: string): Buffer {
-  const option = `--${flag.replace(/[AB]$/, (side) => `-${side.toLowerCase()}`)}`;
-  const path = flags[flag] ?? (flags.pki === undefined ? undefined : join(flags.pki, file));
-  if (path === undefined) {
-    throw new UsageError("ERR_OPTION_MISSING", `give --pki, or ${option}`, { option });
-  }
-  try {
-    return readFileSync(path);
-  } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown";
-    throw new UsageError("ERR_FILE_INVALID", `${option}: ${path} cannot be read (${code})`, {
-      cause,
-      option,
-    });
-  }
-}
-
 const linkOption = (flags: string, description: string): Option =>
   new Option(flags, description).conflicts("rate");
-
-function kilometres(text: string): number {
-  const km = Number(text);
-  if (text.trim() === "" || !(km >= 0 && km <= 1000)) {
-    throw new InvalidArgumentError("It must be a number from 0 to 1000.");
-  }
-  return km;
-}
 
 function amount(text: string): number {
   if (!/^\d{1,6}$/.test(text)) throw new InvalidArgumentError("It must be a whole number up to 999999.");

@@ -123,6 +123,7 @@ class Link implements SiteLink {
   #hasGivenKey = false;
   #restsUntil = 0;
   #isClosed = false;
+  #closing: Promise<void> | undefined;
 
   constructor(options: SiteLinkOptions) {
     this.#options = options;
@@ -219,8 +220,11 @@ class Link implements SiteLink {
     if (this.#options.site === "a") this.#look(LOOK_MS);
   }
 
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
+  close(): Promise<void> {
+    return (this.#closing ??= this.#closeAll());
+  }
+
+  async #closeAll(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#looking);
     clearTimeout(this.#stalled);
