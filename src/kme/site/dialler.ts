@@ -30,7 +30,7 @@ export class Dialler {
 
   /** Ends a pause. */
   hurry(): void {
-    if (this.#timer === undefined) return;
+    if (this.#timer === undefined || this.#isClosed) return;
     clearTimeout(this.#timer);
     this.#dial();
   }

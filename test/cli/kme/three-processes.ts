@@ -3,6 +3,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
 import { Agent, request } from "node:https";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -138,36 +139,21 @@ export class Processes {
   }
 
   /** An SAE asks its KME. Rejects when there is no answer. */
-  ask(side: Side, verb: string, body?: object): Promise<Answer> {
-    const path = `/api/v1/keys/sae-${other(side)}/${verb}`;
-    return new Promise((resolve, reject) => {
-      const asked = request(
-        {
-          agent: this.#agents[side],
-          socketPath: this.socket(side),
-          servername: "localhost",
-          path,
-          method: body === undefined ? "GET" : "POST",
-          headers: { "content-type": "application/json" },
-          timeout: 20_000,
-        },
-        (response) => {
-          const chunks: Buffer[] = [];
-          response.on("data", (chunk: Buffer) => chunks.push(chunk));
-          response.once("error", reject);
-          response.once("end", () => {
-            try {
-              const answer: unknown = JSON.parse(Buffer.concat(chunks).toString());
-              resolve({ status: response.statusCode ?? 0, body: answer });
-            } catch (error) {
-              reject(error as Error);
-            }
-          });
-        },
-      );
-      asked.once("timeout", () => asked.destroy(new Error("no answer")));
-      asked.once("error", reject);
-      asked.end(body === undefined ? undefined : JSON.stringify(body));
+  async ask(side: Side, verb: string, body?: object): Promise<Answer> {
+    const asked = request({
+      agent: this.#agents[side],
+      socketPath: this.socket(side),
+      servername: "localhost",
+      path: `/api/v1/keys/sae-${other(side)}/${verb}`,
+      method: body === undefined ? "GET" : "POST",
+      headers: { "content-type": "application/json" },
+      timeout: 20_000,
     });
+    asked.once("timeout", () => asked.destroy(new Error("no answer")));
+    asked.end(body === undefined ? undefined : JSON.stringify(body));
+    const [response] = (await once(asked, "response")) as [IncomingMessage];
+    const chunks: Buffer[] = [];
+    for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+    return { status: response.statusCode ?? 0, body: JSON.parse(Buffer.concat(chunks).toString()) };
   }
 }
