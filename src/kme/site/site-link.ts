@@ -11,7 +11,6 @@ import { Alice } from "../../link/alice.ts";
 import type { AuthenticationMethod } from "../../link/authentication.ts";
 import type { BlockRecord, EndedBlock } from "../../link/block.ts";
 import type { BootstrapSettings, PskTrust } from "../../link/bootstrap-settings.ts";
-import { preset, PRESET_NAMES } from "../../link/presets.ts";
 import { type TrustAnchors, trustAnchors } from "../../pki/anchors.ts";
 import { type Identity, loadIdentity } from "../../pki/identity.ts";
 import { certificatesFromPem } from "../../pki/pem.ts";
@@ -32,7 +31,7 @@ import {
 import type { KeyStore } from "../store.ts";
 import { ClassicalEnd, type Session } from "./classical-end.ts";
 import { AliceDrive, BobDrive } from "./drive.ts";
-import { type Devices, FibreEnd } from "./fibre-end.ts";
+import { FibreEnd } from "./fibre-end.ts";
 import type { Site } from "./fibre-messages.ts";
 import { Sharing } from "./sharing.ts";
 import { type Meet, type Meeting, startMeeting } from "./meeting.ts";
@@ -66,8 +65,10 @@ export interface SiteLinkOptions extends PaceOptions {
 
 export type Part = "fibre" | "channel" | "peer";
 
-export interface SiteStatus extends LinkStatus {
-  /** What is there now. Without the fibre `preset` and `fibre` are those that were there last. */
+/** As of a link in one process, but what this site cannot know: who is in the fibre, and without it anything of it. */
+export interface SiteStatus extends Omit<LinkStatus, "preset" | "fibre"> {
+  readonly preset?: LinkStatus["preset"];
+  readonly fibre?: LinkStatus["fibre"];
   readonly connected: Readonly<Record<Part, boolean>>;
 }
 
@@ -113,7 +114,6 @@ class Link implements SiteLink {
   readonly #stalled: NodeJS.Timeout;
   #fibre: FibreEnd | undefined;
   #meeting: Meeting | undefined;
-  #devices: Devices;
   #sink: BlockSink | undefined;
   #end: ClassicalEnd | undefined;
   #drive: AliceDrive | BobDrive | undefined;
@@ -131,8 +131,6 @@ class Link implements SiteLink {
     const provider = nodeProvider();
     const anchors = trustAnchors(certificatesFromPem(options.ca, "ca"));
     this.#trust = { anchors, identity: loadIdentity(provider, options) };
-    const first = preset(PRESET_NAMES[0]);
-    this.#devices = { preset: first, fibre: first.optics.fibre };
     const { site, peer, ca, cert, key } = options;
     const { blockBytes } = this.#pace;
     const sink = (): BlockSink | undefined => this.#sink;
@@ -167,17 +165,16 @@ class Link implements SiteLink {
   }
 
   get status(): SiteStatus {
-    const { preset: devices, fibre } = this.#devices;
+    const devices = this.#fibre?.devices;
     return {
       simulated: true,
-      preset: devices.name,
-      fibre,
+      ...(devices && { preset: devices.preset.name, fibre: devices.fibre }),
       qberThreshold: this.#pace.qberThreshold,
       history: [...this.#history],
       authentication: accountsOf(this.#end?.session?.ledger),
       sessions: { opened: this.#sessions, lastStop: this.#lastStop },
       connected: {
-        fibre: this.#fibre?.devices !== undefined,
+        fibre: devices !== undefined,
         channel: this.#end !== undefined,
         peer: this.#peers.isThere,
       },
@@ -189,7 +186,7 @@ class Link implements SiteLink {
     this.#fibre = new FibreEnd({
       endpoint,
       site,
-      onUp: (devices) => this.#onFibre(devices),
+      onUp: () => this.#onFibre(),
       onDown: (why) => this.#onDark(why),
       onPrepared: (tag, record) => {
         this.#goesOn();
@@ -236,11 +233,9 @@ class Link implements SiteLink {
     await this.#meeting?.close();
   }
 
-  #onFibre(devices: Devices): void {
-    const wasThere = this.#end !== undefined;
-    this.#devices = devices;
+  #onFibre(): void {
     this.#tell("fibre", true, undefined);
-    if (!wasThere) this.#meeting?.hurry();
+    if (this.#end === undefined) this.#meeting?.hurry();
   }
 
   #onDark(why: Error | undefined): void {
@@ -250,9 +245,10 @@ class Link implements SiteLink {
 
   /** A connection for the classical channel. Without a fibre there is nothing to talk about. */
   #onChannel(socket: Socket): void {
-    const isUseless = this.#fibre?.devices === undefined || this.#sink === undefined;
-    if (isUseless || this.#isClosed || this.#bootstraps.size >= MOST_BOOTSTRAPS) return void socket.destroy();
-    const { source } = this.#devices.preset.optics;
+    const devices = this.#fibre?.devices;
+    const isBusy = this.#isClosed || this.#bootstraps.size >= MOST_BOOTSTRAPS;
+    if (devices === undefined || this.#sink === undefined || isBusy) return void socket.destroy();
+    const { source } = devices.preset.optics;
     const provider = nodeProvider();
     const end = new ClassicalEnd(socket, {
       settings: this.#bootstrapSettings(),
@@ -330,11 +326,11 @@ class Link implements SiteLink {
     const theirs = await this.#peers.room().catch(() => undefined);
     if (theirs === undefined || !this.#isIdle()) return;
     const room = Math.max(Math.min(ours.outgoing, theirs.incoming), Math.min(ours.incoming, theirs.outgoing));
-    if (!this.#appetite.isFor(room) || !(this.#drive instanceof AliceDrive)) return;
-    const { fibre, preset: devices } = this.#devices;
+    const devices = this.#fibre?.devices;
+    if (!this.#appetite.isFor(room) || !(this.#drive instanceof AliceDrive) || devices === undefined) return;
     const bits = this.#hasGivenKey ? this.#pace.blockBits : this.#pace.firstBits;
     this.#goesOn();
-    this.#drive.open(pulsePlan({ ...devices.optics, fibre }, bits));
+    this.#drive.open(pulsePlan({ ...devices.preset.optics, fibre: devices.fibre }, bits));
   }
 
   #isIdle(): boolean {
