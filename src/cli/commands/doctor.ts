@@ -16,6 +16,7 @@ interface DoctorFlags {
   readonly key?: string;
   readonly peerCert?: string;
   readonly peerKey?: string;
+  readonly patience: string;
   readonly rounds: string;
   readonly timeout: string;
   readonly strict?: boolean;
@@ -42,6 +43,7 @@ export function registerDoctor(program: Command): void {
     .option("--key <file>", "its PEM private key")
     .option("--peer-cert <file>", "PEM certificate chain of the slave SAE; without it nothing is fetched")
     .option("--peer-key <file>", "its PEM private key")
+    .option("--patience <s>", "how long a KME without keys may take to make some", "3")
     .option("--rounds <n>", "requests for each figure of pace", "50")
     .option("--timeout <s>", "time limit of each request in seconds", "10")
     .option("--strict", "a warning, or a point that could not be examined, is a failure too")
@@ -93,6 +95,7 @@ function patientOf(url: string, peerUrl: string | undefined, flags: DoctorFlags)
     master: { sae, identity },
     slave: { sae: peerSae, ...(peerIdentity && { identity: peerIdentity }) },
     timeoutMs: seconds(flags.timeout, "--timeout"),
+    patienceMs: seconds(flags.patience, "--patience"),
     rounds: wholeNumber(flags.rounds, "--rounds", 1, 100_000),
   };
 }

@@ -56,6 +56,8 @@ export class Caller {
     this.#agent = new Agent({
       keepAlive: true,
       maxSockets: 16,
+      // A resumed session shows no certificate.
+      maxCachedSessions: 0,
       ...(way.ca && { ca: Buffer.from(way.ca) }),
       ...(way.identity && { cert: pem(way.identity.cert), key: pem(way.identity.key) }),
       ...(way.versions && {

@@ -1,13 +1,6 @@
 /** Get key, by the master SAE. ETSI GS QKD 014 §5.3, §6.2 and §6.3. */
 import { parseKeyId } from "../../qkd/names.ts";
-import {
-  demandGranted,
-  demandRefused,
-  type Examination,
-  Fault,
-  Unexamined,
-  wipeKeys,
-} from "./examination.ts";
+import { demandRefused, type Examination, Fault, Unexamined, wipeKeys } from "./examination.ts";
 import type { Point } from "./point.ts";
 
 export const ENC_KEYS: readonly Point[] = [
@@ -87,7 +80,9 @@ export const ENC_KEYS: readonly Point[] = [
         wipeKeys(exam.keysIn(answer, { number: 1, bits: size }));
         return `${size} bits served`;
       }
-      return worded(demandRefused(answer), "size shall be a multiple of 8");
+      const said = worded(demandRefused(answer), "size shall be a multiple of 8");
+      await exam.demandSupply();
+      return said;
     },
   },
   refusal("enc-number-above", "more keys than max_key_per_request are refused", ({ figures }) => ({
@@ -153,8 +148,9 @@ function refusal(
     async examine(exam) {
       const question = { method: "POST", path: exam.path("enc_keys"), body: body(exam) } as const;
       const answer = await exam.ask(exam.master, question);
-      if (answer.status === 503) demandGranted(answer);
       const said = demandRefused(answer);
+      // A KME without keys would refuse anything.
+      await exam.demandSupply();
       return words === undefined ? said : worded(said, words);
     },
   };

@@ -1,4 +1,5 @@
 /** What the points of an examination share: the callers, what has been learnt of the KME, and how an answer is read. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { nodeProvider } from "../../crypto/node.ts";
 import { generateKeyPair } from "../../crypto/node-generate.ts";
 import { issueCertificate } from "../../pki/issue.ts";
@@ -18,6 +19,8 @@ export interface Patient {
   /** Without an identity nothing is fetched in its name. */
   readonly slave: { readonly sae: string; readonly identity?: Identity };
   readonly timeoutMs: number;
+  /** How long a KME that has run dry may take to have keys again. */
+  readonly patienceMs: number;
   /** Keys that are drawn and fetched for the figures. */
   readonly rounds: number;
 }
@@ -94,7 +97,9 @@ export class Examination {
   /** The answer to a question. Throws a Fault when there is none. */
   async ask(caller: Caller, question: Question): Promise<Answer> {
     const { answer, failure } = await caller.ask(question);
-    if (failure !== undefined) throw new Fault(`no answer (${failureText(failure)})`);
+    if (failure !== undefined) {
+      throw new Fault(isLate(failure) ? "no answer in time" : `no answer (${failureText(failure)})`);
+    }
     if (answer.status >= 400) this.errors.set(`${question.method} ${question.path}`, answer);
     return answer;
   }
@@ -105,8 +110,35 @@ export class Examination {
     wanted: Wanted,
   ): Promise<Delivered[]> {
     const { query = "", ...rest } = question;
-    const answer = await this.ask(this.master, { ...rest, path: `${this.path("enc_keys")}${query}` });
-    const keys = this.keysIn(answer, wanted);
+    const asked = { ...rest, path: `${this.path("enc_keys")}${query}` };
+    let answer = await this.ask(this.master, asked);
+    if (answer.status !== 200) {
+      // What it refuses while it has as many keys, it refuses for another reason.
+      const plenty = wanted.number * Math.ceil(wanted.bits / this.figures.key_size);
+      for (let drawn = 0; drawn < plenty; drawn++) await this.demandSupply();
+      answer = await this.ask(this.master, asked);
+    }
+    return this.#noted(this.keysIn(answer, wanted));
+  }
+
+  /**
+   * Throws an Unexamined when the KME gives nobody anything: the standard has no status for a stock that is dry, so
+   * that the plainest request decides.
+   */
+  async demandSupply(): Promise<void> {
+    const { patienceMs } = this.patient;
+    const plain = { method: "GET", path: this.path("enc_keys") } as const;
+    for (const end = performance.now() + patienceMs; ; await sleep(LOOK_MS)) {
+      const answer = await this.ask(this.master, plain);
+      if (answer.status === 200) {
+        wipeKeys(this.#noted(this.keysIn(answer, { number: 1, bits: this.figures.key_size })));
+        return;
+      }
+      if (performance.now() > end) throw new Unexamined(`the KME gives no keys (${statusText(answer)})`);
+    }
+  }
+
+  #noted(keys: Delivered[]): Delivered[] {
     for (const { id, key } of keys) {
       this.#seen.count++;
       this.#seen.ids.add(id.toLowerCase());
@@ -149,16 +181,15 @@ export class Examination {
   }
 }
 
+const LOOK_MS = 250;
+
 interface Wanted {
   readonly number: number;
   readonly bits: number;
 }
 
-/** HTTP 200; with 503 nothing can be said about the point. */
 export function demandGranted(answer: Answer): void {
-  if (answer.status === 200) return;
-  const text = statusText(answer);
-  throw answer.status === 503 ? new Unexamined(`the KME has no keys (${text})`) : new Fault(text);
+  if (answer.status !== 200) throw new Fault(statusText(answer));
 }
 
 /** One of these statuses. */
@@ -169,7 +200,7 @@ export function demandRefused(answer: Answer, statuses: readonly number[] = [400
 
 /** Neither was it done nor did the connection tell why: any error status, or a connection that was ended. */
 export function turnedAway({ answer, failure }: Outcome): string {
-  if (failure?.code === "ABORT_ERR" || failure?.code === "TimeoutError" || failure?.code === "23") {
+  if (failure !== undefined && isLate(failure)) {
     throw new Fault("neither answered nor refused in time");
   }
   if (failure !== undefined) return `connection refused (${failureText(failure)})`;
@@ -191,6 +222,9 @@ export function statusText({ status, json }: Answer): string {
   const message = isObject(json) && typeof json["message"] === "string" ? json["message"] : undefined;
   return `HTTP ${status}${message === undefined ? "" : ` "${tame(message)}"`}`;
 }
+
+/** What a request comes to whose time limit has passed. */
+const isLate = ({ code }: { readonly code: string }): boolean => code === "ABORT_ERR";
 
 const failureText = ({ code, message }: { readonly code: string; readonly message: string }): string =>
   code === "unknown" ? tame(message) : code;

@@ -1,5 +1,5 @@
 /** What shows in all answers together, and how quickly they come. */
-import { demandGranted, type Examination, Fault, isObject, Unexamined, wipeKeys } from "./examination.ts";
+import { type Examination, Fault, isObject, Unexamined, wipeKeys } from "./examination.ts";
 import type { Point } from "./point.ts";
 
 const AT_ONCE = 8;
@@ -72,7 +72,7 @@ export const SUMMARY: readonly Point[] = [
       const { slave, figures } = exam;
       return paced(exam, async () => {
         const drawn = await exam.ask(exam.master, { method: "GET", path: exam.path("enc_keys") });
-        if (drawn.status === 503) return drawn;
+        if (drawn.status !== 200) return drawn;
         const keys = exam.keysIn(drawn, { number: 1, bits: figures.key_size });
         wipeKeys(keys);
         const path = `${exam.path("dec_keys")}?key_ID=${keys[0]?.id ?? ""}`;
@@ -93,18 +93,19 @@ export const SUMMARY: readonly Point[] = [
 /** A request without what its query tells. */
 const plain = (request: string): string => request.replace(/\?.*$/, "");
 
-async function paced(
-  { patient: { rounds } }: Examination,
-  ask: () => ReturnType<Examination["ask"]>,
-): Promise<string> {
+async function paced(exam: Examination, ask: () => ReturnType<Examination["ask"]>): Promise<string> {
+  const { rounds } = exam.patient;
   const times: number[] = [];
   let left = rounds;
   const from = performance.now();
   const worker = async (): Promise<void> => {
     while (left-- > 0) {
       const answer = await ask();
-      if (answer.status === 503 && times.length > 0) return;
-      demandGranted(answer);
+      if (answer.status !== 200) {
+        if (times.length > 0) return;
+        await exam.demandSupply();
+        continue;
+      }
       times.push(answer.milliseconds);
     }
   };

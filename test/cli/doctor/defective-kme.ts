@@ -18,7 +18,9 @@ export interface Defect {
   /** Speaks without TLS too, on the same port. */
   readonly plain?: boolean;
   readonly headers?: (headers: Record<string, string>) => Record<string, string>;
+  /** In stock at the start, and made a second. */
   readonly keys?: number;
+  readonly perSecond?: number;
 }
 
 export interface DefectivePair {
@@ -28,7 +30,7 @@ export interface DefectivePair {
 }
 
 export async function defectivePair(authority: Authority, defect: Defect = {}): Promise<DefectivePair> {
-  const stores = linkedStores({ initialKeys: defect.keys ?? 300, keysPerSecond: 0 });
+  const stores = linkedStores({ initialKeys: defect.keys ?? 300, keysPerSecond: defect.perSecond ?? 0 });
   const limits = { maxKeysPerRequest: 16 };
   const link = (kme: string, saes: readonly string[], store: typeof stores.a) => [{ kme, saes, store }];
   const a = kmeApi({ id: "kme-a", saes: ["sae-a"], links: link("kme-b", ["sae-b"], stores.a), limits });

@@ -25,6 +25,7 @@ async function examined(defect?: Defect, change: Partial<Patient> = {}): Promise
     master: { sae: "sae-a", identity: saeA },
     slave: { sae: "sae-b", identity: saeB },
     timeoutMs: 5000,
+    patienceMs: 1,
     rounds: 10,
     ...change,
   });
@@ -57,16 +58,29 @@ describe("a KME without fault", () => {
     expect(notHeld(findings).filter((line) => !line.startsWith("skip "))).toEqual([]);
     expect(findings.find(({ id }) => id === "enc-get")?.detail).toContain("no keys");
   });
+
+  test("so it is with one that says 400 when it has no keys, and refuses nothing for its own sake then", async () => {
+    const empty = changed(/enc_keys/, (answer) =>
+      answer.status === 503 ? { ...answer, status: 400 } : answer,
+    );
+    const findings = await examined({ keys: 3, answering: empty });
+    expect(notHeld(findings).filter((line) => !line.startsWith("skip "))).toEqual([]);
+    expect(findings.find(({ id }) => id === "enc-mandatory")).toMatchObject({ verdict: "skip" });
+  });
+
+  test("a KME that makes its keys while one waits is examined whole", async () => {
+    const findings = await examined({ keys: 4, perSecond: 200 }, { patienceMs: 5000 });
+    expect(notHeld(findings)).toEqual([]);
+  });
 });
 
 /** Answers of these paths, changed. */
-const changed =
-  (what: RegExp, change: (answer: KmeAnswer, request: KmeRequest) => KmeAnswer): Wrong =>
-  (healthy) =>
-  async (request) => {
+function changed(what: RegExp, change: (answer: KmeAnswer, request: KmeRequest) => KmeAnswer): Wrong {
+  return (healthy) => async (request) => {
     const answer = await healthy(request);
     return what.test(request.target) ? change(answer, request) : answer;
   };
+}
 
 const keysOf = ({ body }: KmeAnswer): { key_ID: string; key: string }[] =>
   (body as { keys: { key_ID: string; key: string }[] }).keys;
@@ -351,7 +365,10 @@ describe("a KME that", () => {
       },
       { timeoutMs: 60, rounds: 1 },
     );
-    expect(findings.find(({ id }) => id === "enc-get")).toMatchObject({ verdict: "fail" });
+    expect(findings.find(({ id }) => id === "enc-get")).toMatchObject({
+      verdict: "fail",
+      detail: "no answer in time",
+    });
   });
 });
 
