@@ -8,7 +8,8 @@ import type { Block, BlockSink, Direction, KeyFeed } from "./feed.ts";
 import { Landing } from "./landing.ts";
 import { memoryBackend } from "./memory.ts";
 import { openPlace, type Place } from "./place.ts";
-import type { Backend, DoubtRow, HeldRow, Tally, Transaction, Wanted } from "./records.ts";
+import type { Backend, HeldRow, Tally, Transaction, Wanted } from "./records.ts";
+import { Settling, SETTLING_MS, succeeds } from "./settling.ts";
 import { discard, forget, join } from "./spend.ts";
 
 /** A key with its key_ID, handed to an SAE. Whoever holds it wipes it. */
@@ -119,12 +120,7 @@ export async function openKeyStore(options: StoreOptions & { readonly place: Pla
 
 /** The end that issues drops a block first; the other end keeps it a little, for an issue that is on its way. */
 const GRACE_MS = 60_000;
-/** The two ends are not given a block at the same moment: before this the lack of one means nothing. */
-const SETTLING_MS = 10_000;
 const SWEEP_MS = 1000;
-/** Another process that announces a key in a shared store has heard of it by then, or it was killed. */
-const ABANDONED_MS = 30_000;
-
 class Store implements KeyStore, BlockSink {
   readonly simulated: boolean;
   readonly blockBytes: number;
@@ -137,15 +133,8 @@ class Store implements KeyStore, BlockSink {
   readonly #now: () => number;
   readonly #sweeping: NodeJS.Timeout;
   readonly #landing: Landing;
-  /** Keys that are being announced right now. */
-  readonly #announcing = new Set<string>();
-  /** Keys whose announcement failed here. */
-  readonly #failed = new Set<string>();
+  readonly #settling: Settling;
   #link: KmeLink | undefined;
-  /** How often there was a reason to compare notes with the other end, and up to which of them that was done. */
-  #doubts = 1;
-  #settled = 0;
-  #settling: Promise<boolean> | undefined;
 
   constructor(options: StoreOptions, backend: Backend) {
     const { maxStored, maxAgeMs, maxHeld, holdMs } = checked(options);
@@ -159,6 +148,11 @@ class Store implements KeyStore, BlockSink {
     this.#maxHeld = maxHeld;
     this.#holdMs = holdMs;
     this.#now = options.now ?? (() => performance.timeOrigin + performance.now());
+    this.#settling = new Settling({
+      isShared: backend.isShared,
+      now: this.#now,
+      work: (wanted, work) => this.#work(wanted, work),
+    });
     this.#sweeping = setInterval(() => this.#sweep(), SWEEP_MS).unref();
     this.#feed.start(this);
   }
@@ -181,7 +175,7 @@ class Store implements KeyStore, BlockSink {
 
   connect(link: KmeLink): void {
     this.#link = link;
-    this.#doubts++;
+    this.#settling.doubt();
   }
 
   room(direction: Direction): number {
@@ -197,8 +191,8 @@ class Store implements KeyStore, BlockSink {
   }
 
   async settle(): Promise<boolean> {
-    this.#doubts++;
-    return this.#link !== undefined && this.#settle(this.#link);
+    this.#settling.doubt();
+    return this.#link !== undefined && this.#settling.settle(this.#link);
   }
 
   async issue(request: IssueRequest): Promise<readonly IssuedKey[] | "insufficient" | "unlinked"> {
@@ -208,10 +202,10 @@ class Store implements KeyStore, BlockSink {
     // Of a shared store we know what it held a little while ago.
     if (!this.#backend.isShared && this.stored < number * this.#perKey(bytes)) return "insufficient";
     // While the other end is away no key is spent on it.
-    if (!(await this.#settle(link))) return "unlinked";
+    if (!(await this.#settling.settle(link))) return "unlinked";
     const taken = await this.#take(number, bytes).catch((error: unknown) => {
       // It may have been written down all the same.
-      this.#doubts++;
+      this.#settling.doubt();
       throw error;
     });
     if (taken === undefined) return "insufficient";
@@ -221,16 +215,15 @@ class Store implements KeyStore, BlockSink {
       if (await succeeds(() => link.announce(issue))) {
         if (await this.#release(recipes)) return keys;
       }
-      // The other end may or may not hold them: `#settle` sees to it that nobody does.
-      for (const { id } of recipes) this.#failed.add(id);
-      this.#doubts++;
+      // The other end may or may not hold them.
+      this.#settling.fail(recipes);
       wipe(...keys.map(({ key }) => key));
       return "unlinked";
     } catch (error) {
       wipe(...keys.map(({ key }) => key));
       throw error;
     } finally {
-      for (const { id } of recipes) this.#announcing.delete(id);
+      this.#settling.end(recipes);
     }
   }
 
@@ -367,9 +360,7 @@ class Store implements KeyStore, BlockSink {
         records.put("doubt", id, { key: new Uint8Array(), at: this.#now(), blocks });
       }
       records.count("doubtful", oldest.length);
-      records.afterwards(() => {
-        for (const { id } of recipes) this.#announcing.add(id);
-      });
+      records.afterwards(() => this.#settling.begin(recipes));
       return { keys, recipes };
     });
   }
@@ -387,68 +378,11 @@ class Store implements KeyStore, BlockSink {
     });
   }
 
-  /**
-   * Compares notes with the other end after a start or a failure: what is in doubt is spent at both ends, and what
-   * one end lacks goes at the other. False when that end cannot be reached.
-   */
-  #settle(link: KmeLink): Promise<boolean> {
-    if (this.#settled === this.#doubts) return Promise.resolve(true);
-    this.#settling ??= this.#compare(link).finally(() => {
-      this.#settling = undefined;
-    });
-    return this.#settling;
-  }
-
-  async #compare(link: KmeLink): Promise<boolean> {
-    const upTo = this.#doubts;
-    const failed = [...this.#failed];
-    const { doubtful, blocks } = await this.#work({}, async (records) => {
-      const doubtful: Recipe[] = [];
-      const blocks = [...(await records.oldest("outgoing", Infinity))];
-      for (const id of await records.oldest("doubt", Infinity)) {
-        const row = await records.get("doubt", id);
-        if (row === undefined) continue;
-        if (this.#isUnderWay(id, row)) blocks.push(...row.blocks);
-        else doubtful.push({ id, blocks: row.blocks });
-      }
-      return { doubtful, blocks };
-    });
-    let lacking: ReadonlySet<string> = new Set();
-    const reached = await succeeds(async () => {
-      if (doubtful.length > 0) await link.withdraw(doubtful);
-      lacking = new Set(await link.agree(blocks));
-    });
-    if (!reached) return false;
-    await this.#work({ doubt: doubtful.map(({ id }) => id) }, async (records) => {
-      for (const { id, blocks } of doubtful) {
-        if (!(await records.has("doubt", id))) continue;
-        records.remove("doubt", id);
-        records.count("doubtful", -blocks.length);
-        records.count("lost", blocks.length);
-      }
-      const settled = await records.oldest("outgoing", Infinity, this.#now() - SETTLING_MS);
-      const lost = settled.filter((id) => lacking.has(id));
-      await discard(records, "outgoing", lost, "lost");
-    });
-    // Also those that another process has withdrawn.
-    for (const id of failed) this.#failed.delete(id);
-    this.#settled = upTo;
-    return true;
-  }
-
-  /** Whether some process is announcing it right now: ours we know, and others get time for it. */
-  #isUnderWay(id: string, { at }: DoubtRow): boolean {
-    if (this.#announcing.has(id)) return true;
-    return this.#backend.isShared && !this.#failed.has(id) && at > this.#now() - ABANDONED_MS;
-  }
-
   /** Wipes what is too old even when nobody asks, and notices what other processes left behind. */
   #sweep(): void {
     const work = this.#work({}, async (records) => {
       await this.#expire(records);
-      if (!this.#backend.isShared) return;
-      const abandoned = await records.oldest("doubt", Infinity, this.#now() - ABANDONED_MS);
-      if (abandoned.some((id) => !this.#announcing.has(id))) this.#doubts++;
+      await this.#settling.notice(records);
     });
     void work.catch(() => undefined);
   }
@@ -463,12 +397,6 @@ class Store implements KeyStore, BlockSink {
     }
   }
 }
-
-const succeeds = (work: () => Promise<void>): Promise<boolean> =>
-  work().then(
-    () => true,
-    () => false,
-  );
 
 function checked(options: StoreOptions) {
   onlyKnown(options, ["feed", "maxStored", "maxAgeMs", "maxHeld", "holdMs", "now"], "keyStore");

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type KmeApi, kmeApi, type KmeIdentity, type KmeLimits } from "../../src/kme/api.ts";
 import { type LinkedStores, linkedStores } from "../../src/kme/pair.ts";
+import { isWiped } from "../support/scripted-source.ts";
 
 let stores: LinkedStores;
 let a: KmeApi;
@@ -410,6 +411,22 @@ describe("the counters", () => {
     expect(a.deliveries.delivered).toEqual([]);
     expect(Object.fromEntries(a.deliveries.refused)).toEqual({ 400: 2, 401: 1, 404: 1, 503: 1 });
   });
+});
+
+test("keys are wiped once they stand in the answer", async () => {
+  const given = [1, 2].map((fill) => ({ id: `key ${fill}`, key: new Uint8Array(32).fill(fill) }));
+  const store = Object.assign(Object.create(stores.a), {
+    simulated: true,
+    issue: async () => given.slice(0, 1),
+    deliver: async () => given.slice(1),
+  });
+  const links = [{ kme: "kme-b", saes: ["sae-b"], store }];
+  const kme = kmeApi({ id: "kme-a", saes: ["sae-a"], links });
+  const issued = await ask(kme, "sae-a", "sae-b/enc_keys");
+  expect(issued.body.keys[0].key).toBe(Buffer.alloc(32, 1).toString("base64"));
+  const delivered = await ask(kme, "sae-a", `sae-b/dec_keys?key_ID=${UUID}`);
+  expect(delivered.body.keys[0].key).toBe(Buffer.alloc(32, 2).toString("base64"));
+  expect(given.map(({ key }) => isWiped(key))).toEqual([true, true]);
 });
 
 test("options are refused by name", () => {

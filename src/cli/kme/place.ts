@@ -16,6 +16,11 @@ export function placeOf({ store, storeKeyFile: file }: PlaceFlags): Place | unde
     const option = "--store";
     throw new UsageError("ERR_OPTION_MISSING", "--store-key-file needs --store", { option });
   }
+  const isUrl = /^[a-z][a-z0-9+.-]*:\/\//i.test(store);
+  if (isUrl && !/^postgres(?:ql)?:/.test(store)) {
+    const text = "--store must be a directory, or postgres://user@host/database";
+    throw new UsageError("ERR_OPTION_INVALID", text, { option: "--store" });
+  }
   const key = storeKey(file === undefined ? {} : { file });
-  return /^[a-z][a-z0-9+.-]*:\/\//i.test(store) ? { url: store, key } : { directory: store, key };
+  return isUrl ? { url: store, key } : { directory: store, key };
 }

@@ -13,8 +13,14 @@ const key = new Uint8Array(32).fill(0x5a);
 test("--store is a directory, or the URL of a database", () => {
   expect(placeOf({})).toBeUndefined();
   expect(placeOf({ store: "keys", storeKeyFile })).toEqual({ directory: "keys", key });
-  for (const url of ["postgres://me@host/db", "postgresql:///db?host=/run/postgresql", "mysql://host/db"])
+  for (const url of ["postgres://me@host/db", "postgresql:///db?host=/run/postgresql"])
     expect(placeOf({ store: url, storeKeyFile })).toEqual({ url, key });
+});
+
+test("another kind of database is refused, and a password in its URL not repeated", () => {
+  const wrong = () => placeOf({ store: "mysql://me:hush@host/db", storeKeyFile });
+  expect(wrong).toThrow(expect.objectContaining({ code: "ERR_OPTION_INVALID", option: "--store" }));
+  expect(wrong).not.toThrow(/hush/);
 });
 
 test("a key without a store is refused", () => {
