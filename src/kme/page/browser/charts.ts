@@ -127,7 +127,7 @@ function optionsOf(chart: Chart, { ink, grid }: Colours, figures: () => Figures)
         label: chart.unit,
         labelFont: FONT,
         labelSize: 20,
-        size: 54,
+        size: (_, texts) => widest(texts),
       },
     ],
     series: [{}, ...chart.series],
@@ -214,5 +214,9 @@ function stockChart({ stock }: Figures, { series: colours }: Colours): Chart {
 }
 
 const tickText = (tick: number): string => (Number.isInteger(tick) ? count(tick) : String(tick));
+
+/** What the texts at the ticks need beside the unit; uPlot asks before it has any. */
+const widest = (texts: readonly string[] | null): number =>
+  16 + 8 * Math.max(3, ...(texts ?? []).map((text) => text.length));
 
 const headroom = (values: readonly number[]): number => Math.max(1, 1.1 * Math.max(0, ...values));
