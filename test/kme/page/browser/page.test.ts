@@ -160,12 +160,13 @@ describe.skipIf(program === undefined)("in Chromium (QKD_TLS_CHROMIUM, or on the
   test("without a link it shows the stock alone", async () => {
     await page.close();
     page = await start({ link: undefined });
-    const tab = await open(360, "light");
+    const tab = await open(1280, "light");
     await headline(tab, /[✓▲] Keys (?:in stock|are short)/);
     expect(
       await tab.locator("#controls, #qber, #rate, #blocks, #authentication").locator("visible=true").count(),
     ).toBe(0);
     expect(await tab.locator("#stock canvas").count()).toBe(1);
+    expect((await tab.locator("#deliveries").boundingBox())?.x).toBeLessThan(100);
     expect(complaints).toEqual([]);
   });
 
