@@ -128,13 +128,16 @@ export class Examination {
   async demandSupply(): Promise<void> {
     const { patienceMs } = this.patient;
     const plain = { method: "GET", path: this.path("enc_keys") } as const;
-    for (const end = performance.now() + patienceMs; ; await sleep(LOOK_MS)) {
+    const end = performance.now() + patienceMs;
+    for (;;) {
       const answer = await this.ask(this.master, plain);
       if (answer.status === 200) {
         wipeKeys(this.#noted(this.keysIn(answer, { number: 1, bits: this.figures.key_size })));
         return;
       }
-      if (performance.now() > end) throw new Unexamined(`the KME gives no keys (${statusText(answer)})`);
+      const left = end - performance.now();
+      if (left <= 0) throw new Unexamined(`the KME gives no keys (${statusText(answer)})`);
+      await sleep(Math.min(LOOK_MS, left));
     }
   }
 
