@@ -3,6 +3,7 @@
 import { lstatSync, rmSync } from "node:fs";
 import { connect, type AddressInfo, type ListenOptions, type Server } from "node:net";
 import { resolve as absolute } from "node:path";
+import { isMainThread } from "node:worker_threads";
 import { UsageError } from "../protocol/errors.ts";
 import { onlyKnown, whole } from "../protocol/options.ts";
 
@@ -76,6 +77,8 @@ const MOST_PATH_BYTES = process.platform === "linux" ? 107 : 103;
 /** A path where a socket can be made: what a KME that was killed left there is removed. */
 async function socketPath(given: string): Promise<string> {
   if (process.platform === "win32") throw invalid("Windows has no Unix domain sockets for a KME");
+  // There would be a moment when others could use it.
+  if (!isMainThread) throw invalid("a worker thread cannot make a Unix domain socket with rights of its own");
   if (typeof given !== "string" || given === "" || given.includes("\0")) {
     throw invalid("the path of a Unix domain socket must be that of a file");
   }

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:f
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Worker } from "node:worker_threads";
 import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { listen } from "../../src/kme/listen.ts";
 
@@ -70,6 +71,20 @@ describe.skipIf(process.platform === "win32")("a Unix domain socket (Windows has
       net.connect(path).once("data", (data) => resolve(String(data))),
     );
     expect(heard).toBe("hello");
+  });
+
+  test("is not made by a worker thread, which cannot give it its rights", async () => {
+    const path = join(root, "w.sock");
+    const script = `
+      const { parentPort, workerData } = require("node:worker_threads");
+      import("./dist/kme/listen.js")
+        .then(({ listen }) => listen(require("node:net").createServer(), { path: workerData }))
+        .then(() => parentPort.postMessage("made"), ({ code, option }) => parentPort.postMessage({ code, option }));`;
+    const worker = new Worker(script, { eval: true, workerData: path });
+    const said = await new Promise((resolve) => worker.once("message", resolve));
+    await worker.terminate();
+    expect(said).toEqual({ code: "ERR_OPTION_INVALID", option: "listen" });
+    expect(existsSync(path)).toBe(false);
   });
 
   test("is never put in the place of a file", async () => {

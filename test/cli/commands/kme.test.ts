@@ -302,6 +302,11 @@ describe("refuses", () => {
       await expect(run(...quiet, ...store, "--store-key-file", bad)).rejects.toMatchObject(short);
       const single = [...quiet, "--single", "--store-key-file", keyFile, "--store", keyFile];
       await expect(run(...single)).rejects.toMatchObject({ code: "ERR_STORE_UNWRITABLE" });
+      const nowhere = ["--store", "postgres://me:hush@127.0.0.1:1/keys", "--store-key-file", keyFile];
+      await expect(run(...quiet, ...nowhere)).rejects.toMatchObject({
+        code: "ERR_STORE_UNREACHABLE",
+        message: expect.not.stringContaining("hush"),
+      });
     });
   });
 });
