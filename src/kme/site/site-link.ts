@@ -8,15 +8,16 @@
 import type { Socket } from "node:net";
 import { nodeProvider } from "../../crypto/node.ts";
 import { Alice } from "../../link/alice.ts";
-import type { AuthenticationMethod } from "../../link/authentication.ts";
+import { AUTHENTICATION_METHODS, type AuthenticationMethod } from "../../link/authentication.ts";
 import type { BlockRecord, EndedBlock } from "../../link/block.ts";
+import { Bootstrap } from "../../link/bootstrap.ts";
 import type { BootstrapSettings, PskTrust } from "../../link/bootstrap-settings.ts";
 import { type TrustAnchors, trustAnchors } from "../../pki/anchors.ts";
 import { type Identity, loadIdentity } from "../../pki/identity.ts";
 import { certificatesFromPem } from "../../pki/pem.ts";
 import { wipe } from "../../protocol/bytes.ts";
 import { LinkError } from "../../protocol/errors.ts";
-import { onlyKnown } from "../../protocol/options.ts";
+import { oneOf, onlyKnown } from "../../protocol/options.ts";
 import type { BlockSink, KeyFeed } from "../feed.ts";
 import { accountsOf, HISTORY, type LinkStatus } from "../link.ts";
 import {
@@ -32,7 +33,7 @@ import type { KeyStore } from "../store.ts";
 import { ClassicalEnd, type Session } from "./classical-end.ts";
 import { AliceDrive, BobDrive } from "./drive.ts";
 import { FibreEnd } from "./fibre-end.ts";
-import type { Site } from "./fibre-messages.ts";
+import { type Site, SITES } from "./fibre-messages.ts";
 import { Sharing } from "./sharing.ts";
 import { type Meet, type Meeting, startMeeting } from "./meeting.ts";
 import { PeerConnections } from "./peer-connections.ts";
@@ -131,6 +132,9 @@ class Link implements SiteLink {
     const provider = nodeProvider();
     const anchors = trustAnchors(certificatesFromPem(options.ca, "ca"));
     this.#trust = { anchors, identity: loadIdentity(provider, options) };
+    // Faults of the settings are the caller's to hear of now, not at the first connection.
+    oneOf(options, "site", SITES, "a");
+    new Bootstrap(this.#bootstrapSettings()).close();
     const { site, peer, ca, cert, key } = options;
     const { blockBytes } = this.#pace;
     const sink = (): BlockSink | undefined => this.#sink;
@@ -148,7 +152,6 @@ class Link implements SiteLink {
     });
     this.#sharing = new Sharing({ site, blockBytes, sink, peer: this.#peers });
     this.#stalled = setTimeout(() => this.#onStall(), STALL_MS).unref();
-    this.#bootstrapSettings();
     this.feed = {
       simulated: true,
       blockBytes,
@@ -350,7 +353,8 @@ class Link implements SiteLink {
   }
 
   #bootstrapSettings(): BootstrapSettings {
-    const { site, psk, peer, method = "wegman-carter" } = this.#options;
+    const { site, psk, peer } = this.#options;
+    const method = oneOf(this.#options, "method", AUTHENTICATION_METHODS, "wegman-carter");
     const byKey: PskTrust | undefined = psk && { kind: "psk", identity: PSK_IDENTITY, key: psk };
     return {
       provider: nodeProvider(),
