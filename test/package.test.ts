@@ -55,15 +55,19 @@ const node = (...words: string[]): Promise<{ stdout: string }> =>
   run(process.execPath, words, { cwd: consumer });
 
 test("it holds the built code, its sources and what one must be told, and nothing else", () => {
-  const built = sources.flatMap((file) =>
-    [".js", ".js.map", ".d.ts", ".d.ts.map"].map((end) => `dist/${file.replace(/\.ts$/, end)}`),
-  );
+  // What a browser gets of the KME's page has neither types nor maps, and has files of other kinds beside it.
+  const ofBrowser = (file: string) => file.replaceAll("\\", "/").startsWith("kme/page/browser/");
+  const endings = (file: string) => (ofBrowser(file) ? [".js"] : [".js", ".js.map", ".d.ts", ".d.ts.map"]);
+  const built = sources.flatMap((file) => endings(file).map((end) => `dist/${file.replace(/\.ts$/, end)}`));
+  const page = ["icon.svg", "index.html", "page.css"].map((name) => `kme/page/browser/${name}`);
   const expected = [
     "LICENSE",
     "README.md",
     "package.json",
     ...sources.map((file) => `src/${file}`),
     ...built,
+    ...page.flatMap((file) => [`src/${file}`, `dist/${file}`]),
+    "src/kme/page/browser/tsconfig.json",
   ];
   expect(packed.toSorted()).toEqual(expected.toSorted());
 });
