@@ -377,11 +377,14 @@ function keySource(flags: ChannelFlags, kme: string, sae: string): QkdOptions["s
 }
 
 /** Over a Unix domain socket the KME is known by a certificate for localhost. */
-function kmeAddress(text: string): { readonly url: string; readonly socketPath?: string } {
+export function kmeAddress(
+  text: string,
+  option = "--kme",
+): { readonly url: string; readonly socketPath?: string } {
   if (/^unix:./.test(text)) return { url: "https://localhost", socketPath: text.slice(5) };
   if (URL.canParse(text) && new URL(text).protocol === "https:") return { url: text };
   const rule = "is neither https://host:port nor unix:/path; a key is never fetched in the clear";
-  throw bad("--kme", `${JSON.stringify(text)} ${rule}`);
+  throw bad(option, `${JSON.stringify(text)} ${rule}`);
 }
 
 function reserved(qkd: QkdOptions, flags: ClientFlags, peer: string): QkdOptions {

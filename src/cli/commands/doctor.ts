@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { Command } from "commander";
-import type { Identity } from "../doctor/asking.ts";
+import { kmeAddress } from "../channel-options.ts";
+import { type Identity, type KmePlace, kmeText } from "../doctor/asking.ts";
 import type { Patient } from "../doctor/examination.ts";
 import { examine } from "../doctor/examine.ts";
 import { countOf, findingText, headingOf, sumText } from "../doctor/findings-report.ts";
@@ -33,7 +34,7 @@ export function registerDoctor(program: Command): void {
         "SAE at the KME of its own: mutual TLS, rights, fields, sizes, both verbs, errors, one-time delivery, pace. " +
         "It draws some dozens of keys, which are lost. Says for each point which clause it comes from.",
     )
-    .argument("<url>", "the KME of the master SAE, as in https://localhost:8443")
+    .argument("<url>", "the KME of the master SAE, as in https://localhost:8443 or unix:/run/kme-a")
     .argument("[peer-url]", "the KME of the slave SAE, if it is another one")
     .option("--sae <id>", "SAE ID of the master", "sae-a")
     .option("--peer-sae <id>", "SAE ID of the slave", "sae-b")
@@ -67,7 +68,7 @@ async function run(url: string, peerUrl: string | undefined, flags: DoctorFlags)
   const count = countOf(findings);
   const ok = count.fail === 0 && (flags.strict !== true || count.warn + count.skip === 0);
   if (isJson) {
-    const kmes = { url: patient.url.href, peerUrl: patient.peerUrl.href };
+    const kmes = { kme: kmeText(patient.kme), peerKme: kmeText(patient.peerKme) };
     process.stdout.write(
       `${JSON.stringify({ ok, standard: "ETSI GS QKD 014 V1.1.1", ...kmes, count, findings })}\n`,
     );
@@ -79,7 +80,7 @@ async function run(url: string, peerUrl: string | undefined, flags: DoctorFlags)
 function patientOf(url: string, peerUrl: string | undefined, flags: DoctorFlags): Patient {
   const { sae, peerSae, pki } = flags;
   if (sae === peerSae) throw bad("--peer-sae", "an SAE shares no keys with itself");
-  const [own, peer] = [kmeUrl(url, "url"), kmeUrl(peerUrl ?? url, "peer-url")];
+  const [kme, peerKme] = [kmeAt(url, "url"), kmeAt(peerUrl ?? url, "peer-url")];
   const caFile = flags.ca ?? (pki === undefined ? undefined : join(pki, "ca.crt"));
   const ca = caFile === undefined ? undefined : readPem(caFile, "--ca");
   const identity = identityOf({ cert: flags.cert, key: flags.key }, ["--cert", "--key"], pki, sae);
@@ -89,8 +90,8 @@ function patientOf(url: string, peerUrl: string | undefined, flags: DoctorFlags)
   const peerFiles = { cert: flags.peerCert, key: flags.peerKey };
   const peerIdentity = identityOf(peerFiles, ["--peer-cert", "--peer-key"], pki, peerSae);
   return {
-    url: own,
-    peerUrl: peer,
+    kme,
+    peerKme,
     ca,
     master: { sae, identity },
     slave: { sae: peerSae, ...(peerIdentity && { identity: peerIdentity }) },
@@ -100,10 +101,13 @@ function patientOf(url: string, peerUrl: string | undefined, flags: DoctorFlags)
   };
 }
 
-function kmeUrl(text: string, option: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol === "https:" && url.username === "" && url.search === "" && url.hash === "") return url;
-  throw bad(option, "must be the URL of a KME, as in https://localhost:8443");
+function kmeAt(text: string, option: string): KmePlace {
+  const { url, socketPath } = kmeAddress(text, option);
+  const at = new URL(url);
+  if (at.username !== "" || at.search !== "" || at.hash !== "") {
+    throw bad(option, "must be the URL of a KME and nothing else, as in https://localhost:8443");
+  }
+  return { url: at, ...(socketPath !== undefined && { socketPath }) };
 }
 
 function identityOf(

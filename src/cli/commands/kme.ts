@@ -136,8 +136,7 @@ async function startBoth(flags: KmeFlags): Promise<Running> {
     link: { ...linkOf(flags), ...lifeOf(flags) },
     ...policyOf(flags),
     ...(place && { place }),
-  });
-  wipe(place?.key);
+  }).finally(() => wipe(place?.key));
   const kmes = [
     { kme: pair.a, saes: flags.saeA },
     { kme: pair.b, saes: flags.saeB },
@@ -157,8 +156,8 @@ async function startSingle(flags: KmeFlags): Promise<Running> {
   const saes = [...new Set([...flags.saeA, ...flags.saeB])];
   const place = placeOf(flags);
   const link = { ...linkOf(flags), ...lifeOf(flags) };
-  const { store, link: laid } = place === undefined ? loopStore(link) : await openLoopStore(link, place);
-  wipe(place?.key);
+  const { store, link: laid } =
+    place === undefined ? loopStore(link) : await openLoopStore(link, place).finally(() => wipe(place.key));
   let kme: Kme;
   try {
     const links = [{ kme: flags.idA, saes, store }];

@@ -9,9 +9,25 @@ export interface Identity {
   readonly key: string | Uint8Array;
 }
 
-/** How a KME is reached and as whom. */
-export interface Way {
+/** Where a KME is. */
+export interface KmePlace {
   readonly url: URL;
+  /** Of a Unix domain socket, in place of the URL's host and port. */
+  readonly socketPath?: string;
+}
+
+export const kmeText = ({ url, socketPath }: KmePlace): string =>
+  socketPath === undefined ? url.host : `unix:${socketPath}`;
+
+/** The host and the port, or the socket, for a request. */
+export function targetOf({ url, socketPath }: KmePlace) {
+  const hostname = url.hostname.replace(/^\[|\]$/g, "");
+  if (socketPath !== undefined) return { socketPath, servername: hostname };
+  return { hostname, port: url.port === "" ? 443 : url.port };
+}
+
+/** How a KME is reached and as whom. */
+export interface Way extends KmePlace {
   readonly ca: Uint8Array | undefined;
   readonly timeoutMs: number;
   readonly identity?: Identity;
@@ -80,8 +96,7 @@ export class Caller {
       const asking = request(
         {
           agent: this.#agent,
-          hostname: url.hostname.replace(/^\[|\]$/g, ""),
-          port: url.port === "" ? 443 : url.port,
+          ...targetOf(this.#way),
           path: `${url.pathname.replace(/\/+$/, "")}${path}`,
           method,
           signal: AbortSignal.timeout(timeoutMs),

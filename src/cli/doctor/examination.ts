@@ -6,13 +6,13 @@ import { issueCertificate } from "../../pki/issue.ts";
 import { toPem } from "../../pki/pem.ts";
 import { wipe } from "../../protocol/bytes.ts";
 import { tame } from "../../qkd/names.ts";
-import { type Answer, Caller, type Identity, type Outcome, type Question } from "./asking.ts";
+import { type Answer, Caller, type Identity, type KmePlace, type Outcome, type Question } from "./asking.ts";
 
 /** The KMEs to be examined, and the SAEs in whose name. */
 export interface Patient {
-  readonly url: URL;
-  /** The KME of the slave SAE; one that serves both by default. */
-  readonly peerUrl: URL;
+  readonly kme: KmePlace;
+  /** The KME of the slave SAE; it may be the same. */
+  readonly peerKme: KmePlace;
   /** Whom to trust for the KMEs' certificates; Node's list without it. */
   readonly ca: Uint8Array | undefined;
   readonly master: { readonly sae: string; readonly identity: Identity };
@@ -61,10 +61,10 @@ export class Examination {
 
   constructor(patient: Patient) {
     this.patient = patient;
-    const { url, peerUrl, ca, timeoutMs, master, slave } = patient;
-    this.master = new Caller({ url, ca, timeoutMs, identity: master.identity });
-    this.intruder = new Caller({ url: peerUrl, ca, timeoutMs, identity: master.identity });
-    this.#slave = slave.identity && new Caller({ url: peerUrl, ca, timeoutMs, identity: slave.identity });
+    const { kme, peerKme, ca, timeoutMs, master, slave } = patient;
+    this.master = new Caller({ ...kme, ca, timeoutMs, identity: master.identity });
+    this.intruder = new Caller({ ...peerKme, ca, timeoutMs, identity: master.identity });
+    this.#slave = slave.identity && new Caller({ ...peerKme, ca, timeoutMs, identity: slave.identity });
   }
 
   /** Throws an Unexamined when the slave SAE's certificate was not given. */

@@ -1,5 +1,6 @@
 /** The whole examination of a KME, or of a pair. */
 import { KeySourceError } from "../../protocol/errors.ts";
+import { kmeText } from "./asking.ts";
 import { DEC_KEYS } from "./dec-points.ts";
 import { ENC_KEYS } from "./enc-points.ts";
 import { Examination, type Patient } from "./examination.ts";
@@ -44,10 +45,10 @@ export async function examine(
 }
 
 async function demandReachable(exam: Examination): Promise<void> {
-  const { url, peerUrl } = exam.patient;
+  const { kme, peerKme } = exam.patient;
   const callers = [
-    [exam.master, url],
-    [exam.intruder, peerUrl],
+    [exam.master, kme],
+    [exam.intruder, peerKme],
   ] as const;
   for (const [caller, at] of callers) {
     const { failure } = await caller.ask({ method: "GET", path: exam.path("status") });
@@ -56,8 +57,8 @@ async function demandReachable(exam: Examination): Promise<void> {
     throw untrusted
       ? new KeySourceError(
           "ERR_QKD_UNTRUSTED",
-          `the certificate of the KME ${at.host} is not trusted (${failure.code})`,
+          `the certificate of the KME ${kmeText(at)} is not trusted (${failure.code})`,
         )
-      : new KeySourceError("ERR_QKD_UNREACHABLE", `the KME ${at.host} does not answer (${failure.code})`);
+      : new KeySourceError("ERR_QKD_UNREACHABLE", `the KME ${kmeText(at)} does not answer (${failure.code})`);
   }
 }

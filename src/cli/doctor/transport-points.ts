@@ -1,6 +1,6 @@
 /** Who is let in, and how. ETSI GS QKD 014 §5.1. */
 import { get } from "node:http";
-import { Caller } from "./asking.ts";
+import { Caller, targetOf, type Way } from "./asking.ts";
 import { type Examination, Fault, impostor, turnedAway, Unexamined } from "./examination.ts";
 import type { Point } from "./point.ts";
 
@@ -22,12 +22,8 @@ export const TRANSPORT: readonly Point[] = [
     level: "must",
     title: "does not speak TLS 1.1 or earlier",
     async examine(exam) {
-      const { patient } = exam;
       const versions = { min: "TLSv1", max: "TLSv1.1" } as const;
-      const outcome = await alone(
-        { ...patient, identity: patient.master.identity, versions },
-        statusOf(exam),
-      );
+      const outcome = await alone(exam, { identity: exam.patient.master.identity, versions });
       if (outcome.answer !== undefined) throw new Fault(`answers over ${outcome.answer.protocol ?? "?"}`);
       if (outcome.failure.code.includes("NO_PROTOCOLS_AVAILABLE")) {
         throw new Unexamined("this Node cannot offer TLS 1.1");
@@ -39,7 +35,7 @@ export const TRANSPORT: readonly Point[] = [
     source: "§5.1",
     level: "must",
     title: "turns away a client without a certificate",
-    examine: async (exam) => turnedAway(await alone(exam.patient, statusOf(exam))),
+    examine: async (exam) => turnedAway(await alone(exam)),
   },
   {
     id: "certificate-trusted",
@@ -47,9 +43,7 @@ export const TRANSPORT: readonly Point[] = [
     level: "must",
     title: "turns away a certificate in the SAE's name that it has no reason to trust",
     async examine(exam) {
-      const { patient } = exam;
-      const identity = impostor(patient.master.sae);
-      return turnedAway(await alone({ ...patient, identity }, statusOf(exam)));
+      return turnedAway(await alone(exam, { identity: impostor(exam.patient.master.sae) }));
     },
   },
   {
@@ -58,27 +52,21 @@ export const TRANSPORT: readonly Point[] = [
     level: "must",
     title: "does not answer without TLS",
     async examine(exam) {
-      const { patient } = exam;
-      const status = await plainStatus(patient.url, statusOf(exam).path, patient.timeoutMs);
+      const status = await plainStatus(exam);
       if (status === 200) throw new Fault("HTTP 200 without TLS");
     },
   },
 ];
 
-type Parts = ConstructorParameters<typeof Caller>[0];
-
-/** One question on a connection of its own. */
-async function alone(way: Parts, question: Parameters<Caller["ask"]>[0]): ReturnType<Caller["ask"]> {
-  const { url, ca, timeoutMs, identity, versions } = way;
-  const caller = new Caller({
-    url,
-    ca,
-    timeoutMs,
-    ...(identity && { identity }),
-    ...(versions && { versions }),
-  });
+/** One question on a connection of its own, as nobody unless as somebody. */
+async function alone(
+  exam: Examination,
+  as: Pick<Way, "identity" | "versions"> = {},
+): ReturnType<Caller["ask"]> {
+  const { kme, ca, timeoutMs } = exam.patient;
+  const caller = new Caller({ ...kme, ca, timeoutMs, ...as });
   try {
-    return await caller.ask(question);
+    return await caller.ask(statusOf(exam));
   } finally {
     caller.close();
   }
@@ -87,14 +75,11 @@ async function alone(way: Parts, question: Parameters<Caller["ask"]>[0]): Return
 const statusOf = (exam: Examination) => ({ method: "GET", path: exam.path("status") }) as const;
 
 /** Undefined when nothing in HTTP comes back. */
-function plainStatus(url: URL, path: string, timeoutMs: number): Promise<number | undefined> {
+function plainStatus(exam: Examination): Promise<number | undefined> {
+  const { kme, timeoutMs } = exam.patient;
+  const options = { ...targetOf(kme), path: exam.path("status"), agent: false } as const;
   return new Promise((resolve) => {
-    const target = {
-      hostname: url.hostname.replace(/^\[|\]$/g, ""),
-      port: url.port === "" ? 443 : url.port,
-      path,
-    };
-    const asking = get({ ...target, agent: false, signal: AbortSignal.timeout(timeoutMs) }, (response) => {
+    const asking = get({ ...options, signal: AbortSignal.timeout(timeoutMs) }, (response) => {
       response.resume();
       resolve(response.statusCode);
     });

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { startPair } from "../../../src/kme/pair.ts";
 import { authority } from "../../support/certificates.ts";
 import { qkdTls, stopAll } from "../command.ts";
 import { type DefectivePair, defectivePair } from "../doctor/defective-kme.ts";
@@ -80,6 +81,24 @@ describe("qkd-tls doctor", () => {
     const { stdout } = await doctor(["--json"]);
     expect(keys.length).toBeGreaterThan(20);
     expect(keys.filter((key) => stdout.includes(key))).toEqual([]);
+  });
+
+  test("a pair of ours on Unix domain sockets holds every point", async () => {
+    const at = (name: string): string => join(pki, `${name}.sock`);
+    const kmes = await startPair({
+      ca: trusted.ca,
+      a: { id: "kme-a", saes: ["sae-a"], listen: { path: at("a") }, ...trusted.issue("kme-a") },
+      b: { id: "kme-b", saes: ["sae-b"], listen: { path: at("b") }, ...trusted.issue("kme-b") },
+      link: { initialKeys: 400, keysPerSecond: 100 },
+    });
+    try {
+      const words = ["--pki", pki, "--rounds", "5", "--strict"];
+      const { code, stdout } = await qkdTls(["doctor", `unix:${at("a")}`, `unix:${at("b")}`, ...words]);
+      expect(stdout).toMatch(/\n\d+ points hold, 0 fail, 0 warnings, 0 not examined\.\n$/);
+      expect(code).toBe(0);
+    } finally {
+      await kmes.close();
+    }
   });
 
   test("ends with 4 where there is no KME", async () => {

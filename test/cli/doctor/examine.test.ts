@@ -19,8 +19,8 @@ afterEach(async () => {
 async function examined(defect?: Defect, change: Partial<Patient> = {}): Promise<readonly Finding[]> {
   pair = await defectivePair(trusted, defect);
   return examine({
-    url: pair.a,
-    peerUrl: pair.b,
+    kme: { url: pair.a },
+    peerKme: { url: pair.b },
     ca: Buffer.from(trusted.ca),
     master: { sae: "sae-a", identity: saeA },
     slave: { sae: "sae-b", identity: saeB },
@@ -374,10 +374,10 @@ describe("a KME that", () => {
 
 describe("no KME at all", () => {
   test("nobody listens", async () => {
-    const nowhere = new URL("https://127.0.0.1:9");
-    await expect(examined({}, { url: nowhere })).rejects.toMatchObject({ code: "ERR_QKD_UNREACHABLE" });
+    const nowhere = { url: new URL("https://127.0.0.1:9") };
+    await expect(examined({}, { kme: nowhere })).rejects.toMatchObject({ code: "ERR_QKD_UNREACHABLE" });
     await pair?.close();
-    await expect(examined({}, { peerUrl: nowhere })).rejects.toMatchObject({ code: "ERR_QKD_UNREACHABLE" });
+    await expect(examined({}, { peerKme: nowhere })).rejects.toMatchObject({ code: "ERR_QKD_UNREACHABLE" });
   });
 
   test("its certificate is not trusted", async () => {
