@@ -41,7 +41,7 @@ export function openSession({ random, isRepeatable, source, qberThreshold }: Ses
   const [ours, theirs] = [settings("alice"), settings("bob")];
   const [alice, bob] = introduced(new Bootstrap(ours), new Bootstrap(theirs));
   wipe(key);
-  const block = { hash: provider.hash("sha256"), random, source, qberThreshold };
+  const block = { hash: provider.hash("sha256"), random, source, qberThreshold, inSlices: true };
   const parties = {
     alice: new Alice({ ...block, channel: classicalChannel(ours, alice), ledger: alice.ledger }),
     bob: new Bob({ ...block, channel: classicalChannel(theirs, bob), ledger: bob.ledger }),

@@ -239,20 +239,30 @@ class Link implements SimulatedLink {
     const bits = this.#hasGivenKey ? this.#pace.blockBits : this.#pace.firstBits;
     const { pulses, batches } = pulsePlan(this.#channel.optics, bits);
     const ended: Partial<Record<"alice" | "bob", EndedBlock>> = {};
+    const isAtWork = { alice: false, bob: false };
     const queue: { readonly to: "alice" | "bob"; readonly frame: Uint8Array }[] = [];
     const take = (of: "alice" | "bob", step: Step): void => {
       const to = of === "alice" ? "bob" : "alice";
       // A copy: nothing of one party's memory reaches the other.
       for (const frame of step.send) queue.push({ to, frame: frame.slice() });
       if (step.ended !== undefined) ended[of] = step.ended;
+      isAtWork[of] = step.more === true;
       if (step.stopped !== undefined) this.#lastStop = step.stopped.code;
+    };
+    const goOn = function* (of: "alice" | "bob"): Work {
+      while (isAtWork[of]) {
+        take(of, session[of].party.goOn());
+        yield undefined;
+      }
     };
     const carry = function* (): Work {
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
         const { to, frame } = next;
+        yield* goOn(to);
         if (!session[to].party.closed) take(to, session[to].party.receive(frame));
         yield undefined;
       }
+      for (const party of ["alice", "bob"] as const) yield* goOn(party);
     };
     try {
       take("alice", alice.party.open(batches));

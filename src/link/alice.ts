@@ -1,12 +1,12 @@
 import { UsageError } from "../protocol/errors.ts";
 import { whole } from "../protocol/options.ts";
-import { amplificationSeedBits, amplify } from "./amplify.ts";
+import { amplification, amplificationSeedBits } from "./amplify.ts";
 import { Bits } from "./bits.ts";
 import { type BlockMessage, BlockMessages, MOST_BATCHES, settingsDigest, type Step } from "./block.ts";
 import { CascadeTeller } from "./cascade-teller.ts";
 import { askConfirmation, CONFIRMATION_SEED_BYTES, takeVerdict } from "./confirmation.ts";
 import { unexpected } from "./message.ts";
-import { bytesOf, Party, type Secret } from "./party.ts";
+import { type Amplifying, bytesOf, Party, type Secret } from "./party.ts";
 import type { AliceRecord } from "./quantum-channel.ts";
 import { answer, type SiftedCounts } from "./sifting.ts";
 import { type Detections, SiftingMessages } from "./sifting-messages.ts";
@@ -19,6 +19,7 @@ type State =
   | { readonly awaits: "nothing" }
   | (Sifting & { readonly awaits: "sifting" })
   | (Reconciling & { readonly awaits: "cascade" | "confirmation" })
+  | (Amplifying & { readonly awaits: "kept" })
   | { readonly awaits: "kept"; readonly secret: Secret };
 
 interface Sifting {
@@ -72,7 +73,7 @@ export class Alice extends Party {
     if (state.awaits === "sifting" && kind === "sifting") this.#onDetections(state, body);
     else if (state.awaits === "cascade" && kind === "cascade") this.#onCascade(state, body);
     else if (state.awaits === "confirmation" && kind === "confirmation") this.#onVerdict(state, body);
-    else if (state.awaits === "kept" && kind === "kept") this.release(state.secret);
+    else if ("secret" in state && kind === "kept") this.release(state.secret);
     else throw unexpected("block", kind, state.awaits);
   }
 
@@ -80,11 +81,23 @@ export class Alice extends Party {
     const state = this.#state;
     this.#state = { awaits: "nothing" };
     if (state.awaits === "sifting") state.records.forEach(wipeRecord);
-    if ("teller" in state) {
-      state.teller.wipe();
-      state.key.wipe();
-    }
+    if ("teller" in state) state.teller.wipe();
+    if ("key" in state) state.key.wipe();
+    if ("work" in state) state.work.return(new Bits(0));
     if ("secret" in state) state.secret.bytes.fill(0);
+  }
+
+  protected override get isAtWork(): boolean {
+    return "work" in this.#state;
+  }
+
+  protected override slice(): void {
+    const state = this.#state;
+    if (!("work" in state)) return;
+    const { done, value } = state.work.next();
+    if (done !== true) return;
+    state.key.wipe();
+    this.#state = { awaits: "kept", secret: { ...state.settled, bytes: bytesOf(value) } };
   }
 
   #onDetections({ announced }: Sifting, body: Uint8Array): void {
@@ -147,9 +160,12 @@ export class Alice extends Party {
       }),
     );
     const diagonals = Bits.fromBytes(seed, amplificationSeedBits(key.length, secretBits));
-    const bytes = bytesOf(amplify(key, diagonals, secretBits));
-    key.wipe();
-    this.#state = { awaits: "kept", secret: { secretBits, authenticationBits, retire, bytes } };
+    this.#state = {
+      awaits: "kept",
+      key,
+      work: amplification(key, diagonals, secretBits),
+      settled: { secretBits, authenticationBits, retire },
+    };
   }
 
   /** How much of the block pays for tags: as much as brings the link's own reserve to its aim, within the share. */

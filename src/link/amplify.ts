@@ -15,6 +15,15 @@ export const amplificationSeedBits = (keyBits: number, outputBits: number): numb
  * Throws a RangeError when the seed has not n + outputBits - 1 bits, or no bit or more than n are asked for.
  */
 export function amplify(key: Bits, seed: Bits, outputBits: number): Bits {
+  const work = amplification(key, seed, outputBits);
+  for (;;) {
+    const { done, value } = work.next();
+    if (done === true) return value;
+  }
+}
+
+/** The same in slices of some milliseconds. Whoever gives it up returns it, and what it held is wiped. */
+export function* amplification(key: Bits, seed: Bits, outputBits: number): Generator<void, Bits, void> {
   if (!(Number.isInteger(outputBits) && outputBits >= 1 && outputBits <= key.length)) {
     throw new RangeError(`${outputBits} bits out of ${key.length}`);
   }
@@ -22,16 +31,23 @@ export function amplify(key: Bits, seed: Bits, outputBits: number): Bits {
   if (seed.length !== seedBits)
     throw new RangeError(`a seed of ${seed.length} bits where ${seedBits} belong`);
   const using = transform(pointsFor(key.length));
-  const inputs = blocksOf(key, using);
-  const outputs = sums(inputs, seed, Math.ceil(outputBits / using.points), key.length, using);
-  wipeAll(inputs);
-  const out = new Bits(outputBits);
-  for (const [block, sum] of outputs.entries()) {
-    using.backward(sum);
-    readBlock(out, block * using.points, sum);
+  const spectra = (bits: number): Spectrum[] =>
+    Array.from({ length: Math.ceil(bits / using.points) }, () => using.blank());
+  const [inputs, outputs] = [spectra(key.length), spectra(outputBits)];
+  try {
+    yield* loadBlocks(inputs, key, using);
+    yield* addUp(inputs, outputs, { seed, keyBits: key.length, using });
+    const out = new Bits(outputBits);
+    for (const [block, sum] of outputs.entries()) {
+      using.backward(sum);
+      readBlock(out, block * using.points, sum);
+      yield;
+    }
+    return out;
+  } finally {
+    wipeAll(inputs);
+    wipeAll(outputs);
   }
-  wipeAll(outputs);
-  return out;
 }
 
 // Few blocks for a long key, and blocks that stay in a processor's cache: found by measuring.
@@ -41,40 +57,36 @@ function pointsFor(keyBits: number): number {
 }
 
 /** The spectra of the key, cut in blocks of as many bits as there are points. */
-function blocksOf(key: Bits, using: Transform): Spectrum[] {
-  const blocks = Array.from({ length: Math.ceil(key.length / using.points) }, () => using.blank());
+function* loadBlocks(blocks: readonly Spectrum[], key: Bits, using: Transform): Generator<void, void, void> {
   for (const [at, block] of blocks.entries()) {
     load(block.re, key, at * using.points);
     using.forward(block);
+    yield;
   }
-  return blocks;
 }
 
 /**
  * Cut into square blocks, the matrix is the same all along a diagonal of blocks, so that each diagonal is transformed
  * once: output block u gains, from input block v, the product with diagonal u - v.
  */
-function sums(
+function* addUp(
   inputs: readonly Spectrum[],
-  seed: Bits,
-  outputCount: number,
-  keyBits: number,
-  using: Transform,
-): Spectrum[] {
+  outputs: readonly Spectrum[],
+  { seed, keyBits, using }: { readonly seed: Bits; readonly keyBits: number; readonly using: Transform },
+): Generator<void, void, void> {
   const size = using.points;
-  const outputs = Array.from({ length: outputCount }, () => using.blank());
   const diagonal = using.blank();
-  for (let d = 1 - inputs.length; d < outputCount; d++) {
+  for (let d = 1 - inputs.length; d < outputs.length; d++) {
     // Row r and column s of the block meet seed bit first + (r - s + size - 1).
     const first = d * size + keyBits - size;
     load(diagonal.re, seed, first);
     load(diagonal.im, seed, first + size);
     using.forward(diagonal);
-    for (let u = Math.max(0, d); u < outputCount && u - d < inputs.length; u++) {
+    for (let u = Math.max(0, d); u < outputs.length && u - d < inputs.length; u++) {
       addProduct(outputs[u] as Spectrum, inputs[u - d] as Spectrum, diagonal);
     }
+    yield;
   }
-  return outputs;
 }
 
 /** Puts the bits from `first` on into the row; what lies outside of the string is 0. */

@@ -152,6 +152,8 @@ export interface Step {
   readonly ended?: EndedBlock;
   /** The link has stopped for good, after this. */
   readonly stopped?: LinkError;
+  /** Work is left for `goOn`; whatever is asked of the party before it is done does it all at once. */
+  readonly more?: true;
 }
 
 /** Alice's last word: how long the key is, and the matrix that makes it. */

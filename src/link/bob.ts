@@ -1,6 +1,6 @@
 import { equal } from "../protocol/bytes.ts";
 import { LinkError, UsageError } from "../protocol/errors.ts";
-import { amplificationSeedBits, amplify } from "./amplify.ts";
+import { amplification, amplificationSeedBits } from "./amplify.ts";
 import { Bits } from "./bits.ts";
 import {
   type BlockMessage,
@@ -15,7 +15,7 @@ import { SEED_BYTES } from "./cascade.ts";
 import { CascadeAsker } from "./cascade-asker.ts";
 import { answerConfirmation } from "./confirmation.ts";
 import { unexpected } from "./message.ts";
-import { bytesOf, Party } from "./party.ts";
+import { type Amplifying, bytesOf, Party } from "./party.ts";
 import type { BobRecord } from "./quantum-channel.ts";
 import { announce, sift, type SiftedCounts } from "./sifting.ts";
 import { MOST_DETECTIONS, SiftingMessages } from "./sifting-messages.ts";
@@ -26,7 +26,9 @@ type State =
   /** One batch at a time is announced: the next one waits until Alice has answered. */
   | { readonly awaits: "sifting"; readonly records: BobRecord[] }
   | (Reconciling & { readonly awaits: "cascade" | "confirmation" })
-  | { readonly awaits: "settle"; readonly key: Bits; readonly secretBits: number };
+  | { readonly awaits: "settle"; readonly key: Bits; readonly secretBits: number }
+  /** He has said that he keeps the block. */
+  | (Amplifying & { readonly awaits: "nothing" });
 
 interface Reconciling {
   readonly key: Bits;
@@ -72,6 +74,18 @@ export class Bob extends Party {
     if (state.awaits === "sifting") state.records.forEach(wipeRecord);
     if ("asker" in state) state.asker.wipe();
     if ("key" in state) state.key.wipe();
+    if ("work" in state) state.work.return(new Bits(0));
+  }
+
+  protected override get isAtWork(): boolean {
+    return "work" in this.#state;
+  }
+
+  protected override slice(): void {
+    const state = this.#state;
+    if (!("work" in state)) return;
+    const { done, value } = state.work.next();
+    if (done === true) this.release({ ...state.settled, bytes: bytesOf(value) });
   }
 
   #onOpen({ batches, settings }: Opening, block: number): void {
@@ -151,14 +165,12 @@ export class Bob extends Party {
       throw malformed(`a seed of ${toeplitz_seed.length} bytes where ${seedBits} bits belong`);
     }
     this.say(BlockMessages.write("kept", true));
-    const bytes = bytesOf(amplify(key, Bits.fromBytes(toeplitz_seed, seedBits), secretBits));
-    key.wipe();
-    this.release({
-      secretBits,
-      authenticationBits: authentication_bits,
-      retire: retire_bootstrap === 1,
-      bytes,
-    });
+    this.#state = {
+      awaits: "nothing",
+      key,
+      work: amplification(key, Bits.fromBytes(toeplitz_seed, seedBits), secretBits),
+      settled: { secretBits, authenticationBits: authentication_bits, retire: retire_bootstrap === 1 },
+    };
   }
 }
 

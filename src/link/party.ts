@@ -29,6 +29,8 @@ export interface PartySettings extends BlockSettings {
   readonly channel: ClassicalChannel;
   /** The ledger that pays the channel's tags. */
   readonly ledger: Ledger;
+  /** Whether long work is left to `goOn`, in slices of some milliseconds; default false: all of it at once. */
+  readonly inSlices?: boolean;
 }
 
 /** The figures of the block under way. */
@@ -52,6 +54,13 @@ export interface Secret {
   readonly bytes: Uint8Array;
 }
 
+/** The block on its way through privacy amplification. */
+export interface Amplifying {
+  readonly key: Bits;
+  readonly work: Generator<void, Bits, void>;
+  readonly settled: Omit<Secret, "bytes">;
+}
+
 /**
  * One party of a link, as a pure machine: what happens goes in by its methods, and each answers with what is to be done.
  * Whatever goes wrong ends the block and wipes its key; what breaks the authentication or the protocol ends the party.
@@ -60,6 +69,7 @@ export abstract class Party {
   protected readonly settings: CheckedSettings;
   protected readonly ledger: Ledger;
   readonly #channel: ClassicalChannel;
+  readonly #inSlices: boolean;
   #books: Books | undefined;
   #lastBlock = 0;
   /** Tag bits that stand in the history so far. */
@@ -69,10 +79,11 @@ export abstract class Party {
   #isClosed = false;
 
   /** Throws a UsageError for settings out of range. Takes over channel and ledger. */
-  constructor({ channel, ledger, ...settings }: PartySettings) {
+  constructor({ channel, ledger, inSlices = false, ...settings }: PartySettings) {
     this.settings = checkedSettings(settings);
     this.ledger = ledger;
     this.#channel = channel;
+    this.#inSlices = inSlices;
   }
 
   /** The number of the block under way, or undefined. */
@@ -108,6 +119,11 @@ export abstract class Party {
     });
   }
 
+  /** Does a slice of the work that a step said is left. */
+  goOn(): Step {
+    return this.#isClosed ? { send: [] } : this.#act(() => this.slice());
+  }
+
   /** Ends it and wipes all key that it holds, the ledger's too. The peer is not told. */
   close(): Step {
     if (this.#isClosed) return { send: [] };
@@ -121,9 +137,24 @@ export abstract class Party {
   protected abstract take(message: BlockMessage, block: number): void;
   /** Overwrites what is held of the block's key, and waits for the next block. */
   protected abstract wipeBlock(): void;
+  /** Whether there is work for `slice`. */
+  protected abstract get isAtWork(): boolean;
+  protected abstract slice(): void;
 
-  /** Everything that a party does goes through here. Throws a LinkError (ERR_LINK_CLOSED) once it has stopped. */
+  /** Everything that is asked of a party goes through here. Throws a LinkError (ERR_LINK_CLOSED) once it has stopped. */
   protected act(perform: () => void): Step {
+    return this.#act(() => {
+      this.#finishWork();
+      perform();
+      if (!this.#inSlices) this.#finishWork();
+    });
+  }
+
+  #finishWork(): void {
+    while (this.isAtWork) this.slice();
+  }
+
+  #act(perform: () => void): Step {
     if (this.#isClosed) throw new LinkError("ERR_LINK_CLOSED", "the party has stopped");
     this.#out = [];
     this.#ended = undefined;
@@ -289,7 +320,12 @@ export abstract class Party {
     const [send, ended] = [this.#out, this.#ended];
     this.#out = [];
     this.#ended = undefined;
-    return { send, ...(ended && { ended }), ...(stopped && { stopped }) };
+    return {
+      send,
+      ...(ended && { ended }),
+      ...(stopped && { stopped }),
+      ...(this.isAtWork && { more: true }),
+    };
   }
 }
 

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { amplificationSeedBits, amplify } from "../../src/link/amplify.ts";
+import { amplification, amplificationSeedBits, amplify } from "../../src/link/amplify.ts";
 import { Bits } from "../../src/link/bits.ts";
 import { fuzz } from "../support/fuzz.ts";
 import { randomBits, steadyRandom } from "./noise.ts";
@@ -75,6 +75,24 @@ describe("privacy amplification is a Toeplitz matrix over GF(2)", () => {
     const before = [key.toBytes(), seed.toBytes()];
     amplify(key, seed, 100);
     expect([key.toBytes(), seed.toBytes()]).toEqual(before);
+  });
+
+  test("comes to the same in slices, other work of its kind between them, and may be given up", () => {
+    const random = steadyRandom(4);
+    const inputs = [1, 2].map(() => ({ key: randomBits(6000, random), seed: randomBits(8999, random) }));
+    const [one, two] = inputs.map(({ key, seed }) => amplification(key, seed, 3000));
+    let [slices, out] = [0, new Bits(0)];
+    for (let at = one!.next(); ; at = one!.next()) {
+      if (slices === 2) two!.return(out);
+      else two!.next();
+      slices++;
+      if (at.done !== true) continue;
+      out = at.value;
+      break;
+    }
+    expect(slices).toBeGreaterThan(3);
+    expect(two!.next()).toEqual({ done: true, value: undefined });
+    expect(out.toBytes()).toEqual(amplify(inputs[0]!.key, inputs[0]!.seed, 3000).toBytes());
   });
 
   test.each([

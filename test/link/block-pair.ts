@@ -20,6 +20,8 @@ export interface PairOptions {
   readonly preset?: PresetName;
   readonly method?: MethodName;
   readonly bootstrapBytes?: number;
+  /** Long work is left to `goOn`. */
+  readonly inSlices?: boolean;
   readonly settings?: Partial<BlockSettings>;
   /** What Bob is told otherwise. */
   readonly bobs?: Partial<BlockSettings>;
@@ -65,6 +67,7 @@ export class BlockPair {
       source: optics.source,
       ...party(name, method, name === "bob" ? bobsSecret : 1, this.ledgers[name]),
       ...options.settings,
+      inSlices: options.inSlices ?? false,
     });
     this.alice = new Alice(settings("alice"));
     this.bob = new Bob({ ...settings("bob"), ...options.bobs });

@@ -244,3 +244,51 @@ describe("a block that its host stops", () => {
     expect(pair.bob.stop()).toEqual({ send: [] });
   });
 });
+
+describe("long work in slices", () => {
+  /** Until Bob has said that he keeps the block, and is at work on it. */
+  function kept(): BlockPair {
+    const pair = small({ inSlices: true });
+    pair.begin(BITS);
+    pair.deliver();
+    expect(outcomes(pair)).toEqual([["key"], []]);
+    return pair;
+  }
+
+  test("comes to the same key, a slice at a time", () => {
+    const pair = kept();
+    let slices = 0;
+    for (let isLeft = true; isLeft; slices++) {
+      const step = pair.bob.goOn();
+      pair.take("bob", step);
+      isLeft = step.more === true;
+    }
+    expect(slices).toBeGreaterThan(10);
+    expect(pair.ended.bob[0]?.key).toEqual(pair.ended.alice[0]?.key);
+    expect(pair.ended.bob[0]?.record).toEqual(pair.ended.alice[0]?.record);
+    expect(pair.bob.goOn()).toEqual({ send: [] });
+    const whole = small().run(BITS);
+    expect(pair.ended.bob[0]?.key).toEqual(whole.bob.key);
+  });
+
+  test("is done at once when the next message, or a stop, comes before", () => {
+    const pair = kept();
+    expect(pair.bob.goOn().more).toBe(true);
+    pair.take("alice", pair.alice.open(1));
+    pair.deliver();
+    expect(pair.ended.bob[0]?.key).toEqual(pair.ended.alice[0]?.key);
+    expect(pair.bob.block).toBe(2);
+    const other = kept();
+    other.take("bob", other.bob.stop());
+    expect(other.ended.bob[0]?.key).toEqual(other.ended.alice[0]?.key);
+  });
+
+  test("of a party that is closed is never done, and there is no key", () => {
+    const pair = kept();
+    pair.bob.goOn();
+    pair.take("bob", pair.bob.close());
+    expect(pair.ended.bob).toMatchObject([{ record: { outcome: "closed", secretBits: 0 } }]);
+    expect(pair.ended.bob[0]?.key).toBeUndefined();
+    expect(pair.bob.goOn()).toEqual({ send: [] });
+  });
+});

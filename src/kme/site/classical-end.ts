@@ -29,7 +29,7 @@ export interface Session {
 
 export interface ClassicalEndOptions {
   readonly settings: BootstrapSettings;
-  readonly block: Omit<PartySettings, "channel" | "ledger">;
+  readonly block: Omit<PartySettings, "channel" | "ledger" | "inSlices">;
   /** The peer has proven who it is. */
   readonly onOpen: (session: Session, end: ClassicalEnd) => void;
   /** A message of the peer's has been taken. */
@@ -46,6 +46,7 @@ export class ClassicalEnd {
   readonly #frames: Frames;
   readonly #late: NodeJS.Timeout;
   #session: Session | undefined;
+  #working: NodeJS.Immediate | undefined;
 
   /** Throws UsageError for settings that cannot be. The stream is destroyed with this end. */
   constructor(stream: Duplex, options: ClassicalEndOptions) {
@@ -68,14 +69,26 @@ export class ClassicalEnd {
   }
 
   /** Does what a party wants done. */
-  perform({ send, ended, stopped }: Step): void {
+  perform({ send, ended, stopped, more }: Step): void {
     this.#sendAll(send);
     if (ended !== undefined) this.#options.onEnded(ended);
     if (stopped !== undefined) this.close(stopped);
+    else if (more === true) this.#workOn();
   }
 
   close(error?: Error): void {
     this.#frames.close(error);
+  }
+
+  /** A slice in each turn of the event loop; what the peer says meanwhile waits. */
+  #workOn(): void {
+    if (this.#working !== undefined || this.#frames.isClosed) return;
+    this.#frames.hold();
+    this.#working = setImmediate(() => {
+      this.#working = undefined;
+      if (this.#session !== undefined) this.perform(this.#session.party.goOn());
+      if (this.#working === undefined) this.#frames.goOn();
+    });
   }
 
   #hear(frame: Uint8Array): void {
@@ -95,7 +108,7 @@ export class ClassicalEnd {
     const { ledger, context } = bootstrapped;
     const channel = classicalChannel(settings, bootstrapped);
     const Own = settings.party === "alice" ? Alice : Bob;
-    this.#session = { party: new Own({ ...block, channel, ledger }), ledger, context };
+    this.#session = { party: new Own({ ...block, channel, ledger, inSlices: true }), ledger, context };
     onOpen(this.#session, this);
   }
 
@@ -105,6 +118,7 @@ export class ClassicalEnd {
 
   #onClose(error: Error | undefined): void {
     clearTimeout(this.#late);
+    clearImmediate(this.#working);
     this.#bootstrap.close();
     const ended = this.#session?.party.close().ended;
     if (ended !== undefined) this.#options.onEnded(ended);

@@ -25,6 +25,7 @@ export class Frames {
   #chunks: Uint8Array[] = [];
   #held = 0;
   #turn: NodeJS.Immediate | undefined;
+  #isHeld = false;
   #hasEnded = false;
   #isClosed = false;
   #error: Error | undefined;
@@ -45,6 +46,18 @@ export class Frames {
   /** Another bound from now on: what is known of a peer has changed. */
   limit(maxBytes: number): void {
     this.#maxBytes = maxBytes;
+  }
+
+  /** Delivers nothing until `goOn`: whoever is told of messages is busy. */
+  hold(): void {
+    this.#isHeld = true;
+    this.#stream.pause();
+  }
+
+  goOn(): void {
+    if (!this.#isHeld || this.#isClosed) return;
+    this.#isHeld = false;
+    this.#turn ??= setImmediate(() => this.#deliver());
   }
 
   /** Sends a message; our copy of it is wiped once it is on its way, where it is secret. */
@@ -75,12 +88,12 @@ export class Frames {
     if (this.#isClosed) return;
     this.#chunks.push(plain(chunk));
     this.#held += chunk.length;
-    if (this.#turn === undefined) this.#deliver();
+    if (this.#turn === undefined && !this.#isHeld) this.#deliver();
   }
 
   #end(): void {
     this.#hasEnded = true;
-    if (this.#turn === undefined) this.close();
+    if (this.#turn === undefined && !this.#isHeld) this.close();
   }
 
   /** One message, and the next one in the next turn, so that others get theirs. */
@@ -92,7 +105,7 @@ export class Frames {
     } catch (error) {
       return this.close(error instanceof Error ? error : new Error(String(error)));
     }
-    if (this.#isClosed) return;
+    if (this.#isClosed || this.#isHeld) return;
     if (this.#hasNext()) {
       this.#stream.pause();
       this.#turn = setImmediate(() => this.#deliver());

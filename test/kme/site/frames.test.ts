@@ -95,6 +95,18 @@ describe("messages behind their length", () => {
   });
 });
 
+test("nothing is delivered, and no end told, to whoever is busy", async () => {
+  const onClose = vi.fn();
+  const { frames, theirs, got } = end({ onClose });
+  frames.hold();
+  theirs.end(Buffer.concat([framed("a"), framed("b")]));
+  for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+  expect([got, onClose.mock.calls]).toEqual([[], []]);
+  frames.goOn();
+  while (onClose.mock.calls.length === 0) await new Promise(setImmediate);
+  expect(got).toEqual(["a", "b"]);
+});
+
 test("whoever is told of a message and throws ends the connection with that error", async () => {
   const error = new Error("no");
   const { theirs, ended } = end({
