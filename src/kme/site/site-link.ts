@@ -8,63 +8,22 @@
 import type { Socket } from "node:net";
 import { nodeProvider } from "../../crypto/node.ts";
 import { Alice } from "../../link/alice.ts";
-import { AUTHENTICATION_METHODS, type AuthenticationMethod } from "../../link/authentication.ts";
 import type { BlockRecord, EndedBlock } from "../../link/block.ts";
-import { Bootstrap } from "../../link/bootstrap.ts";
-import type { BootstrapSettings, PskTrust } from "../../link/bootstrap-settings.ts";
-import { type TrustAnchors, trustAnchors } from "../../pki/anchors.ts";
-import { type Identity, loadIdentity } from "../../pki/identity.ts";
-import { certificatesFromPem } from "../../pki/pem.ts";
+import type { BootstrapSettings } from "../../link/bootstrap-settings.ts";
 import { wipe } from "../../protocol/bytes.ts";
 import { LinkError } from "../../protocol/errors.ts";
-import { oneOf, onlyKnown } from "../../protocol/options.ts";
 import type { BlockSink, KeyFeed } from "../feed.ts";
 import { accountsOf, HISTORY, type LinkStatus } from "../link.ts";
-import {
-  Appetite,
-  blockPauses,
-  checkedPace,
-  PACE_OPTIONS,
-  type PaceOptions,
-  pulsePlan,
-  roomOf,
-} from "../link-pace.ts";
+import { Appetite, blockPauses, checkedPace, type PaceOptions, pulsePlan, roomOf } from "../link-pace.ts";
 import type { KeyStore } from "../store.ts";
 import { ClassicalEnd, type Session } from "./classical-end.ts";
 import { AliceDrive, BobDrive } from "./drive.ts";
 import { FibreEnd } from "./fibre-end.ts";
-import { type Site, SITES } from "./fibre-messages.ts";
 import { Sharing } from "./sharing.ts";
-import { type Meet, type Meeting, startMeeting } from "./meeting.ts";
+import { type Meeting, startMeeting } from "./meeting.ts";
 import { PeerConnections } from "./peer-connections.ts";
 import type { Endpoint } from "./endpoint.ts";
-
-type Pem = string | Uint8Array;
-
-export interface SiteLinkOptions extends PaceOptions {
-  /** A has the laser, B the detectors. */
-  readonly site: Site;
-  /** The fibre process: on this machine. */
-  readonly fibre: Endpoint;
-  /** One site listens, the other connects. */
-  readonly meet: Meet;
-  /** KME ID of the other site: the CN of its certificate. */
-  readonly peer: string;
-  /** PEM: who vouches for the other KME; our certificate chain; its private key. */
-  readonly ca: Pem;
-  readonly cert: Pem;
-  readonly key: Pem;
-  /** 32 bytes or more that both sites were given, to begin the classical channel with; default the certificates. */
-  readonly psk?: Uint8Array;
-  /** How the classical channel is authenticated; default `wegman-carter`. */
-  readonly method?: AuthenticationMethod;
-  /** Told of each block that ended, with key or without. */
-  readonly onBlock?: (record: BlockRecord) => void;
-  /** Told when the fibre, the channel or the other KME is there, or is not any more, and why. */
-  readonly onChange?: (what: Part, isThere: boolean, why: string | undefined) => void;
-}
-
-export type Part = "fibre" | "channel" | "peer";
+import { bootstrapper, demandKnown, type Part, type SiteLinkOptions } from "./site-options.ts";
 
 /** As of a link in one process, but what this site cannot know: who is in the fibre, and without it anything of it. */
 export interface SiteStatus extends Omit<LinkStatus, "preset" | "fibre"> {
@@ -84,8 +43,6 @@ export interface SiteLink {
   close(): Promise<void>;
 }
 
-const KNOWN = "site fibre meet peer ca cert key psk method onBlock onChange".split(" ");
-const PSK_IDENTITY = "qkd-tls link";
 /** How often A looks whether a block is wanted. */
 const LOOK_MS = 200;
 /** A block that does not go on for so long never will. Its pulses take 20 seconds at most. */
@@ -95,7 +52,7 @@ const MOST_BOOTSTRAPS = 4;
 
 /** The link of one site; it listens when the promise is fulfilled. Throws UsageError for options that cannot be. */
 export async function startSiteLink(options: SiteLinkOptions): Promise<SiteLink> {
-  onlyKnown(options, [...KNOWN, ...PACE_OPTIONS], "the link of a site");
+  demandKnown(options);
   const link = new Link(options);
   await link.meet();
   return link;
@@ -105,7 +62,7 @@ class Link implements SiteLink {
   readonly feed: KeyFeed;
   readonly #options: SiteLinkOptions;
   readonly #pace: Required<PaceOptions>;
-  readonly #trust: { readonly identity: Identity; readonly anchors: TrustAnchors };
+  readonly #bootstrapSettings: () => BootstrapSettings;
   readonly #sharing: Sharing;
   readonly #peers: PeerConnections;
   readonly #appetite = new Appetite();
@@ -129,12 +86,7 @@ class Link implements SiteLink {
   constructor(options: SiteLinkOptions) {
     this.#options = options;
     this.#pace = checkedPace(options);
-    const provider = nodeProvider();
-    const anchors = trustAnchors(certificatesFromPem(options.ca, "ca"));
-    this.#trust = { anchors, identity: loadIdentity(provider, options) };
-    // Faults of the settings are the caller's to hear of now, not at the first connection.
-    oneOf(options, "site", SITES, "a");
-    new Bootstrap(this.#bootstrapSettings()).close();
+    this.#bootstrapSettings = bootstrapper(options);
     const { site, peer, ca, cert, key } = options;
     const { blockBytes } = this.#pace;
     const sink = (): BlockSink | undefined => this.#sink;
@@ -350,18 +302,6 @@ class Link implements SiteLink {
     this.#goesOn();
     if (this.#end?.session?.party.block === undefined) return;
     this.#end.close(new LinkError("ERR_LINK_CLOSED", "the block does not go on"));
-  }
-
-  #bootstrapSettings(): BootstrapSettings {
-    const { site, psk, peer } = this.#options;
-    const method = oneOf(this.#options, "method", AUTHENTICATION_METHODS, "wegman-carter");
-    const byKey: PskTrust | undefined = psk && { kind: "psk", identity: PSK_IDENTITY, key: psk };
-    return {
-      provider: nodeProvider(),
-      party: site === "a" ? "alice" : "bob",
-      trust: byKey ?? { kind: "pki", ...this.#trust, peerCommonName: peer, nowMs: Date.now() },
-      method,
-    };
   }
 
   #tell(what: Part, isThere: boolean, why: string | undefined): void {

@@ -6,7 +6,8 @@ import { afterEach } from "vitest";
 import type { BlockRecord } from "../../../src/link/block.ts";
 import { type FibreOptions, type FibreProcess, startFibre } from "../../../src/kme/site/fibre-process.ts";
 import type { Endpoint } from "../../../src/kme/site/endpoint.ts";
-import { type SiteLink, type SiteLinkOptions, startSiteLink } from "../../../src/kme/site/site-link.ts";
+import { type SiteLink, startSiteLink } from "../../../src/kme/site/site-link.ts";
+import type { SiteLinkOptions } from "../../../src/kme/site/site-options.ts";
 import { type KeyStore, keyStore, type StoreOptions } from "../../../src/kme/store.ts";
 import { authority } from "../../support/certificates.ts";
 

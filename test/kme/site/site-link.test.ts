@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import type { KeyStore } from "../../../src/kme/store.ts";
-import { type SiteLinkOptions, startSiteLink } from "../../../src/kme/site/site-link.ts";
+import { startSiteLink } from "../../../src/kme/site/site-link.ts";
+import type { SiteLinkOptions } from "../../../src/kme/site/site-options.ts";
 import { clock } from "../../support/scripted-source.ts";
 import { ANYWHERE, fibre, type SiteEnd, site, tap, trusted, until } from "./site-bed.ts";
 
