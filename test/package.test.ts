@@ -82,7 +82,7 @@ test("its source maps lead to the sources in it", () => {
 const ENTRIES: Record<string, readonly string[]> = {
   "qkd-tls": ["connect", "createServer", "etsi014"],
   "qkd-tls/core": ["Channel", "clientConfig", "nobleProvider"],
-  "qkd-tls/kme": ["startKme", "startPair", "kmeApi", "simulatedLink"],
+  "qkd-tls/kme": ["startKme", "startPair", "startSiteLink", "startFibre", "startPage"],
   "qkd-tls/link": ["QuantumChannel", "Alice", "Bob", "estimate"],
   "qkd-tls/websocket": ["connectWebSocket", "createWebSocketServer"],
 };
