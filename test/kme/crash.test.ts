@@ -49,12 +49,12 @@ interface Site {
 }
 const inDirectories: Site = {
   processes: 1,
-  kills: fuzz(25).numRuns,
+  kills: fuzz(15).numRuns,
   placeOf: (name) => ({ directory: join(root, name) }),
 };
 const inPostgres: Site = {
   processes: 2,
-  kills: fuzz(12).numRuns,
+  kills: fuzz(8).numRuns,
   placeOf: (name) => ({ url: typeof postgres === "string" ? "" : postgres.url(), name }),
 };
 

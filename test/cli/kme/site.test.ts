@@ -131,7 +131,7 @@ async function openBoth(on: Processes): Promise<Record<Side, KeyStore>> {
   return stores;
 }
 
-const { numRuns: KILLS, seed } = fuzz(12);
+const { numRuns: KILLS, seed } = fuzz(6);
 
 test(`two sites give each key once and the same at both, though one of three processes is killed ${KILLS} times`, async () => {
   processes = await Processes.prepare();
