@@ -7,7 +7,8 @@ import { ownSae, parseKeyId, tame } from "../qkd/names.ts";
 import { onlyKnown, whole } from "../protocol/options.ts";
 import { Deliveries } from "./deliveries.ts";
 import { type Route, SaeRegistry } from "./saes.ts";
-import type { IssuedKey, KeyStore } from "./store.ts";
+import type { IssuedKey } from "./issue.ts";
+import type { KeyStore } from "./store.ts";
 
 export interface KmeRequest {
   /** The SAE ID that the client's certificate proves. */

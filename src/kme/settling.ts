@@ -2,7 +2,7 @@
 
 import type { DoubtRow, Transaction, Wanted } from "./records.ts";
 import { discard } from "./spend.ts";
-import type { KmeLink, Recipe } from "./store.ts";
+import type { KmeLink, Recipe } from "./issue.ts";
 
 /** The two ends are not given a block at the same moment: before this the lack of one means nothing. */
 export const SETTLING_MS = 10_000;

@@ -5,49 +5,13 @@ import { wipe } from "../protocol/bytes.ts";
 import type { StoreError } from "../protocol/errors.ts";
 import { LONGEST_MS, onlyKnown, whole } from "../protocol/options.ts";
 import type { Block, BlockSink, Direction, KeyFeed } from "./feed.ts";
+import type { Issue, IssuedKey, IssueRequest, KmeLink, Recipe } from "./issue.ts";
 import { Landing } from "./landing.ts";
 import { memoryBackend } from "./memory.ts";
 import { openPlace, type Place } from "./place.ts";
 import type { Backend, HeldRow, Tally, Transaction, Wanted } from "./records.ts";
 import { Settling, SETTLING_MS, succeeds } from "./settling.ts";
 import { discard, forget, join } from "./spend.ts";
-
-/** A key with its key_ID, handed to an SAE. Whoever holds it wipes it. */
-export interface IssuedKey {
-  readonly id: string;
-  readonly key: Uint8Array;
-}
-
-/** How to build a key: from these blocks, one after the other. No secret. */
-export interface Recipe {
-  readonly id: string;
-  readonly blocks: readonly string[];
-}
-
-/** What one KME tells the other before a key leaves it: how to build the same keys, and for whom. No secret. */
-export interface Issue {
-  readonly master: string;
-  readonly slaves: readonly string[];
-  readonly bytes: number;
-  readonly keys: readonly Recipe[];
-}
-
-/** The way to the KME at the other end. What fails there or is not heard of in time is rejected. */
-export interface KmeLink {
-  /** Fulfilled once the other end holds the keys, durably. Otherwise nobody knows. */
-  announce(issue: Issue): Promise<void>;
-  /** Has the other end give up keys whose announcement is in doubt, and their blocks. */
-  withdraw(keys: readonly Recipe[]): Promise<void>;
-  /** Names all blocks that we may issue from. Fulfilled with those of them that the other end lacks. */
-  agree(blocks: readonly string[]): Promise<readonly string[]>;
-}
-
-export interface IssueRequest {
-  readonly master: string;
-  readonly slaves: readonly string[];
-  readonly number: number;
-  readonly bytes: number;
-}
 
 /**
  * One end of a link's keys. Every promise of it may reject with StoreError; then nothing was given out.

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import type { Tally } from "../../src/kme/records.ts";
-import type { IssuedKey } from "../../src/kme/store.ts";
+import type { IssuedKey } from "../../src/kme/issue.ts";
 import { fuzz } from "../support/fuzz.ts";
 import { postgresServer } from "../support/postgres.ts";
 

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { memoryBackend } from "../../src/kme/memory.ts";
 import { NOTHING } from "../../src/kme/records.ts";
 import { Settling } from "../../src/kme/settling.ts";
-import type { KmeLink } from "../../src/kme/store.ts";
+import type { KmeLink } from "../../src/kme/issue.ts";
 import { clock } from "../support/scripted-source.ts";
 
 /** Two blocks, and a key in doubt that was made of a third. */

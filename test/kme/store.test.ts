@@ -6,7 +6,8 @@ import { type Block, type BlockSink, type KeyFeed, sharedGenerator } from "../..
 import { linkedStores, loopStore, openLinkedStores, openLoopStore } from "../../src/kme/pair.ts";
 import { type Place, within } from "../../src/kme/place.ts";
 import { NOTHING } from "../../src/kme/records.ts";
-import { type Issue, keyStore, type KeyStore, type KmeLink, openKeyStore } from "../../src/kme/store.ts";
+import type { Issue, KmeLink } from "../../src/kme/issue.ts";
+import { keyStore, type KeyStore, openKeyStore } from "../../src/kme/store.ts";
 import { postgresServer } from "../support/postgres.ts";
 import { clock, isWiped } from "../support/scripted-source.ts";
 

@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream";
 import { equal } from "../../protocol/bytes.ts";
 import { LinkError } from "../../protocol/errors.ts";
 import type { Room } from "../link-pace.ts";
-import type { Issue, KmeLink, Recipe } from "../store.ts";
+import type { Issue, KmeLink, Recipe } from "../issue.ts";
 import { type Site, SITES } from "./fibre-messages.ts";
 import { Frames } from "./frames.ts";
 import {
