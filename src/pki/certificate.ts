@@ -47,7 +47,7 @@ export function parseCertificate(der: Uint8Array): Certificate {
     throw malformed("signature algorithm", "is named in two different ways"); // RFC 5280 §4.1.1.2
   }
   const subject = parseName(body.subject, "subject");
-  const extensions = parseExtensions(body.extensions, subject.attributes.length === 0);
+  const extensions = parseExtensions(body.extensions);
   const validity = expectTag(body.validity, Tag.sequence, "validity").items;
   return Object.freeze({
     der: copy,

@@ -32,6 +32,7 @@ export interface Extensions {
   /** Object identifiers. */
   readonly extendedKeyUsage: readonly string[] | undefined;
   readonly subjectAltNames: readonly GeneralName[];
+  readonly subjectAltNamesCritical: boolean;
   readonly nameConstraints: NameConstraints | undefined;
   readonly subjectKeyId: Uint8Array | undefined;
   readonly authorityKeyId: Uint8Array | undefined;
@@ -39,8 +40,8 @@ export interface Extensions {
   readonly unknownCriticalExtensions: readonly string[];
 }
 
-/** Reads the extensions [3]; `emptySubject` tells whether the subject is. Throws a TrustError naming the extension. */
-export function parseExtensions(wrapper: Der | undefined, emptySubject: boolean): Extensions {
+/** Reads the extensions [3]. Throws a TrustError naming the extension. */
+export function parseExtensions(wrapper: Der | undefined): Extensions {
   const found: Found = { unknownCriticalExtensions: [] };
   const seen = new Set<string>();
   const list = wrapper === undefined ? [] : expectTag(wrapper.items[0], Tag.sequence, "extensions").items;
@@ -49,7 +50,7 @@ export function parseExtensions(wrapper: Der | undefined, emptySubject: boolean)
     const extension = parseExtension(entry);
     if (seen.has(extension.oid)) throw malformed(`extension ${extension.oid}`, "appears twice");
     seen.add(extension.oid);
-    read(extension, found, emptySubject);
+    read(extension, found);
   }
   if (found.nameConstraints !== undefined && found.isCa !== true) {
     throw malformed("name constraints", "stand in a certificate that is no CA"); // RFC 5280 §4.2.1.10
@@ -63,6 +64,7 @@ export function parseExtensions(wrapper: Der | undefined, emptySubject: boolean)
     keyUsage: found.keyUsage,
     extendedKeyUsage: found.extendedKeyUsage,
     subjectAltNames: found.subjectAltNames ?? [],
+    subjectAltNamesCritical: found.subjectAltNamesCritical ?? false,
     nameConstraints: found.nameConstraints,
     subjectKeyId: found.subjectKeyId,
     authorityKeyId: found.authorityKeyId,
@@ -76,6 +78,7 @@ interface Found {
   keyUsage?: readonly KeyUsageName[];
   extendedKeyUsage?: readonly string[];
   subjectAltNames?: readonly GeneralName[];
+  subjectAltNamesCritical?: boolean;
   nameConstraints?: NameConstraints;
   subjectKeyId?: Uint8Array;
   authorityKeyId?: Uint8Array | undefined;
@@ -96,7 +99,7 @@ function parseExtension(entry: Der): Extension {
   return { oid, critical, octets: expectTag(value, Tag.octetString, `extension ${oid}`).content };
 }
 
-function read({ oid, critical, octets }: Extension, found: Found, emptySubject: boolean): void {
+function read({ oid, critical, octets }: Extension, found: Found): void {
   switch (oid) {
     case "2.5.29.19":
       readBasicConstraints(parseDer(octets, "basic constraints"), found);
@@ -112,8 +115,7 @@ function read({ oid, critical, octets }: Extension, found: Found, emptySubject: 
         parseDer(octets, "subject alternative name"),
         "subject alternative name",
       );
-      if (emptySubject && !critical)
-        throw malformed("subject alternative name", "is not critical beside an empty subject");
+      found.subjectAltNamesCritical = critical;
       break;
     case "2.5.29.30":
       found.nameConstraints = parseNameConstraints(parseDer(octets, "name constraints"));

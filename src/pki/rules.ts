@@ -11,6 +11,7 @@ const rsaBits = { least: 2048, most: 8192 } as const;
 /** What a certificate must be at any place of a path: in force, understood, strong. Throws a TrustError. */
 export function checkAny(certificate: Certificate, purpose: Purpose, nowMs: number): void {
   checkValidity(certificate, nowMs);
+  checkSubject(certificate);
   const [unknown] = certificate.unknownCriticalExtensions;
   if (unknown !== undefined) throw unsupported(certificate, `has the unknown critical extension ${unknown}`);
   const { kind, oid, modulusBits } = certificate.publicKey;
@@ -23,6 +24,14 @@ export function checkAny(certificate: Certificate, purpose: Purpose, nowMs: numb
   }
   checkExtendedKeyUsage(certificate, purpose);
   checkKeyFitsUsage(certificate);
+}
+
+/** Names that stand in for an empty subject must be critical. RFC 5280 §4.1.2.6. */
+function checkSubject(certificate: Certificate): void {
+  const { subject, subjectAltNames, subjectAltNamesCritical } = certificate;
+  if (subject.attributes.length === 0 && subjectAltNames.length > 0 && !subjectAltNamesCritical) {
+    throw invalid(certificate, "has an empty subject and no critical subject alternative name");
+  }
 }
 
 /** What the peer's own certificate must be besides. RFC 9846 §4.5.1.2. Throws a TrustError. */

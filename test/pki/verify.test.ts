@@ -27,6 +27,23 @@ const names = (path: {
   readonly chain: readonly { readonly subject: { readonly commonName: string | undefined } }[];
 }) => path.chain.map(({ subject }) => subject.commonName);
 
+describe("RFC 5280 §4.1.2.6: an empty subject", () => {
+  const nameless = issue(root, { ...server, subject: {} });
+  const uncritical = {
+    ...nameless,
+    certificate: { ...nameless.certificate, subjectAltNamesCritical: false },
+  };
+
+  test("is accepted beside critical alternative names", () => {
+    expect(nameless.certificate.subjectAltNamesCritical).toBe(true);
+    expect(check([nameless], [root]).leaf).toBe(nameless.certificate);
+  });
+
+  test("is refused beside alternative names that are not critical", () => {
+    expect(() => check([uncritical], [root])).toThrow(refusal("ERR_CERT_INVALID", "bad_certificate"));
+  });
+});
+
 describe("verifyChain accepts", () => {
   test("a leaf issued by an anchor", () => {
     const path = check([direct], [root]);

@@ -1,0 +1,214 @@
+/** The runner's flags as our own options. */
+import { readFileSync } from "node:fs";
+import {
+  clientConfig,
+  serverConfig,
+  type ClientConfig,
+  type ServerConfig,
+  type SharedOptions,
+} from "../../src/channel/config.ts";
+import { SUITES } from "../../src/channel/defaults.ts";
+import type { PskOption } from "../../src/channel/psk.ts";
+import type { TicketKeys } from "../../src/channel/tickets.ts";
+import type { CryptoProvider, SigningKey } from "../../src/crypto/provider.ts";
+import { schemes, verifiableSchemes } from "../../src/crypto/schemes.ts";
+import type { Credential } from "../../src/handshake/question.ts";
+import { parseCertificate } from "../../src/pki/certificate.ts";
+import { loadIdentity } from "../../src/pki/identity.ts";
+import { NamedGroup, type NamedGroupName, type SignatureSchemeName } from "../../src/protocol/iana.ts";
+import { POLICIES, Unimplemented, type CredentialFlags, type Flags } from "./flags.ts";
+
+/** A credential of ours with its place among the runner's; the one from flags before any other counts as -1. */
+export interface Numbered {
+  readonly index: number;
+  readonly credential?: Credential;
+  readonly signingKey?: SigningKey;
+  readonly psk?: PskOption;
+}
+
+/** What a connection is made with. */
+export interface Setting {
+  readonly config: ClientConfig | ServerConfig;
+  readonly credentials: readonly Numbered[];
+}
+
+export interface Surroundings {
+  readonly provider: CryptoProvider;
+  readonly now: () => number;
+  readonly ticketKeys: TicketKeys;
+  readonly session?: Uint8Array;
+}
+
+export function configure(flags: Flags, surroundings: Surroundings): Setting {
+  const credentials = credentialsOf(flags, surroundings.provider);
+  return {
+    config: flags.server
+      ? server(flags, credentials, surroundings)
+      : client(flags, credentials, surroundings),
+    credentials,
+  };
+}
+
+function client(
+  flags: Flags,
+  credentials: readonly Numbered[],
+  { session, ...shared }: Surroundings,
+): ClientConfig {
+  const groups = groupsOf(flags);
+  const shares = flags.keyShares ?? defaultShares(groups);
+  const psks = credentials.some(({ psk }) => psk !== undefined);
+  const own = credentials.flatMap(({ credential }) => credential ?? []);
+  return clientConfig({
+    ...sharedOptions(flags, credentials, shared),
+    groups: byShares(groups, shares),
+    keyShares: shares.length,
+    ...(flags.hostName === undefined ? {} : { serverName: flags.hostName }),
+    ...(own[0] === undefined ? {} : { credential: own[0] }),
+    authentication: psks && !flags.verifyPeer ? "psk" : "certificate",
+    ...(session === undefined ? {} : { session }),
+    acceptsUnverified: !flags.verifyPeer,
+    resumption: !flags.noTicket,
+    alpn: protocolsOf(flags.advertiseAlpn ?? ""),
+  });
+}
+
+function server(
+  flags: Flags,
+  credentials: readonly Numbered[],
+  { ticketKeys, ...shared }: Surroundings,
+): ServerConfig {
+  return serverConfig({
+    ...sharedOptions(flags, credentials, shared),
+    groups: groupsOf(flags),
+    credentials: credentials.flatMap(({ credential }) => credential ?? []),
+    clientAuth: flags.requireClientCertificate ? "require" : flags.verifyPeer ? "request" : "none",
+    tickets: flags.noTicket ? false : { sealer: ticketKeys },
+    certificateAuthorities: namesOf(flags.clientCaList),
+    alpn: serverProtocols(flags),
+  });
+}
+
+function sharedOptions(
+  flags: Flags,
+  credentials: readonly Numbered[],
+  { provider, now }: Pick<Surroundings, "provider" | "now">,
+): SharedOptions {
+  const policy = flags.policy === undefined ? undefined : POLICIES[flags.policy];
+  return {
+    provider,
+    now,
+    suites: policy?.suites ?? SUITES,
+    signatureSchemes: schemesOf(flags, provider),
+    policy: { ecdh: "preferred", mlkem: "preferred", qkd: "off" },
+    psks: credentials.flatMap(({ psk }) => psk ?? []),
+    dangerous: { allowClassical: true },
+  };
+}
+
+/** The groups of a stack that speaks to everybody; the runner's own are none of them. */
+const GROUPS = [
+  "X25519MLKEM768",
+  "x25519",
+  "secp256r1",
+  "secp384r1",
+] as const satisfies readonly NamedGroupName[];
+
+function groupsOf(flags: Flags): readonly NamedGroupName[] {
+  if (flags.policy !== undefined) return POLICIES[flags.policy].groups;
+  return flags.groups.length === 0 ? GROUPS : flags.groups.map(groupName);
+}
+
+function groupName(code: number): NamedGroupName {
+  const found = Object.entries(NamedGroup).find(([, value]) => value === code);
+  if (found === undefined) throw new Unimplemented(`the group 0x${code.toString(16)}`);
+  return found[0] as NamedGroupName;
+}
+
+/** A share of the first group, and of the first without ML-KEM if that has it. */
+function defaultShares(groups: readonly NamedGroupName[]): readonly number[] {
+  const hasKem = (name: NamedGroupName): boolean => name.includes("MLKEM");
+  const [first] = groups;
+  const second = first !== undefined && hasKem(first) ? groups.find((name) => !hasKem(name)) : undefined;
+  return [first, second].flatMap((name) => (name === undefined ? [] : NamedGroup[name]));
+}
+
+/** Our option says how many groups from the front get a share, so those go to the front. */
+function byShares(groups: readonly NamedGroupName[], shares: readonly number[]): readonly NamedGroupName[] {
+  const shared = shares.map(groupName);
+  return [...shared, ...groups.filter((name) => !shared.includes(name))];
+}
+
+function schemesOf(flags: Flags, provider: CryptoProvider): readonly SignatureSchemeName[] {
+  if (flags.verifyPrefs.length > 0) return flags.verifyPrefs.map(schemeName);
+  return flags.policy === undefined ? verifiableSchemes(provider) : POLICIES[flags.policy].schemes;
+}
+
+export function schemeName(code: number): SignatureSchemeName {
+  const found = schemes.find((scheme) => scheme.code === code);
+  if (found === undefined) throw new Unimplemented(`the signature scheme 0x${code.toString(16)}`);
+  return found.name;
+}
+
+function credentialsOf(flags: Flags, provider: CryptoProvider): readonly Numbered[] {
+  const [own, ...further] = flags.credentials as [CredentialFlags, ...CredentialFlags[]];
+  const numbered = further.map((credential, index) => ({ credential, index }));
+  if (own.certFile !== undefined) numbered.push({ credential: own, index: -1 });
+  return numbered.map(({ credential, index }) => ({ index, ...credentialOf(credential, flags, provider) }));
+}
+
+function credentialOf(
+  given: CredentialFlags,
+  flags: Flags,
+  provider: CryptoProvider,
+): Omit<Numbered, "index"> {
+  if (given.type === "psk") return { psk: pskOf(given) };
+  const identity = loadIdentity(provider, {
+    cert: readFileSync(given.certFile ?? ""),
+    key: readFileSync(given.keyFile ?? ""),
+  });
+  const allowed = flags.policy === undefined ? undefined : POLICIES[flags.policy].schemes.map(String);
+  const wanted = given.signingPrefs.length === 0 ? identity.schemes : given.signingPrefs.map(schemeName);
+  const schemes = wanted.filter(
+    (name) => identity.schemes.includes(name) && (allowed?.includes(name) ?? true),
+  );
+  return {
+    credential: { chain: identity.chain, key: flags.async ? "external" : identity.key, schemes },
+    signingKey: identity.key,
+  };
+}
+
+function pskOf({ pskKey, pskIdentity, pskContext, pskHash }: CredentialFlags): PskOption {
+  return {
+    identity: pskIdentity ?? new Uint8Array(0),
+    key: pskKey ?? new Uint8Array(0),
+    importContext: pskContext ?? new Uint8Array(0),
+    ...(pskHash === undefined ? {} : { hash: pskHash }),
+  };
+}
+
+/** Names with their lengths in front, as in the extension. */
+function protocolsOf(list: string): readonly string[] {
+  const names: string[] = [];
+  for (let at = 0; at < list.length; at += 1 + list.charCodeAt(at)) {
+    names.push(list.slice(at + 1, at + 1 + list.charCodeAt(at)));
+  }
+  return names;
+}
+
+function serverProtocols(flags: Flags): readonly string[] {
+  if (flags.declineAlpn) return [];
+  if (flags.rejectAlpn) return ["no client offers this"];
+  return flags.selectAlpn === undefined ? [] : [flags.selectAlpn];
+}
+
+/** Distinguished names in hexadecimal with commas between them. */
+function namesOf(list = ""): readonly Uint8Array[] {
+  if (list === "" || list === "<EMPTY>" || list === "<NULL>") return [];
+  return list.split(",").map((hex) => new Uint8Array(Buffer.from(hex, "hex")));
+}
+
+/** The certificates of a PEM file. */
+export function leafOf(file: string): Uint8Array {
+  const pem = /-----BEGIN CERTIFICATE-----([^-]+)-----END/.exec(readFileSync(file, "utf8"))?.[1] ?? "";
+  return parseCertificate(new Uint8Array(Buffer.from(pem, "base64"))).der;
+}
