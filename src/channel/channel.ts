@@ -51,6 +51,8 @@ export class Channel {
   #clientRandom: Uint8Array | undefined;
   #handshakeBytes = 0;
   #keyUpdates = { since: 0, count: 0 };
+  /** The peer asked for a key update. However often it asks while we are silent, one answers. RFC 9846 §4.7.3. */
+  #owesUpdate = false;
   #writeEnded = false;
   #readEnded = false;
   #events: ChannelEvent[] = [];
@@ -104,6 +106,7 @@ export class Channel {
       throw new UsageError("ERR_STATE", "start: only a new client channel can be started");
     }
     this.#state = "handshaking";
+    this.#records.expectInitialHello();
     this.#guard(() => this.#apply(this.#engine.step("start", true)));
     return this.#takeEvents();
   }
@@ -176,6 +179,7 @@ export class Channel {
     if (this.#state !== "connected" || this.#writeEnded) {
       throw new UsageError("ERR_STATE", `send: the channel is ${this.#writeEnded ? "closed" : this.#state}`);
     }
+    if (this.#owesUpdate) this.#updateKeys(false);
     const data = new Source(chunks);
     this.#records.expectData(data.left);
     while (data.left > 0) {
@@ -247,6 +251,10 @@ export class Channel {
       }
     } else {
       this.#countPostHandshake();
+    }
+    if (BEFORE_KEY_CHANGES.has(type) && !this.#records.aligned) {
+      const what = `${name}: its record holds the beginning of another message`;
+      throw new ProtocolError("ERR_TLS_UNEXPECTED_MESSAGE", "unexpected_message", what);
     }
     if (type === HandshakeType.client_hello) this.#records.stopSkipping();
     if (this.#config.settings.keyLog && type === HandshakeType.client_hello)
@@ -332,6 +340,9 @@ export class Channel {
       case "qkd_key_used":
         this.#events.push({ event: "qkd_key_used", initiator: effect.initiator, keyId: effect.keyId });
         return;
+      case "owe_key_update":
+        this.#owesUpdate = true;
+        return;
       case "peer_key_update":
         this.#events.push({ event: "key_update", by: "peer" });
         return;
@@ -347,6 +358,7 @@ export class Channel {
   }
 
   #updateKeys(requestPeer: boolean): void {
+    this.#owesUpdate = false;
     this.#apply(this.#engine.step("update_keys", { requestPeer }));
   }
 
@@ -390,6 +402,14 @@ export class Channel {
     return events;
   }
 }
+
+/** They may stand before a change of keys, so their last record ends with them. RFC 9846 §5.1. */
+const BEFORE_KEY_CHANGES: ReadonlySet<number> = new Set([
+  HandshakeType.client_hello,
+  HandshakeType.server_hello,
+  HandshakeType.finished,
+  HandshakeType.key_update,
+]);
 
 const NOTHING: readonly ChannelEvent[] = [];
 

@@ -4,6 +4,7 @@ import { utf8 } from "../protocol/bytes.ts";
 import {
   CipherSuite,
   NamedGroup,
+  nameOf,
   SignatureScheme,
   type CipherSuiteName,
   type NamedGroupName,
@@ -82,11 +83,13 @@ export interface ClientOptions extends SharedOptions {
   readonly serverName?: string;
   /** Default true for names, never for IP addresses. */
   readonly sendServerName?: boolean;
-  readonly keyShares?: number;
-  /** Default `certificate`; `psk` when the only anchors are pre-shared keys. */
-  readonly authentication?: "certificate" | "psk";
+  /** How many groups, from the front, get a key share in the first ClientHello, or which; default 1. */
+  readonly keyShares?: number | readonly NamedGroupName[];
+  /** What the server may prove itself with, default `certificate`; `any` takes a certificate or a pre-shared key. */
+  readonly authentication?: "certificate" | "psk" | "any";
   readonly qkd?: QkdIdentityOptions & { readonly peer: string };
-  readonly credential?: Credential;
+  /** The first that the server can verify is shown. */
+  readonly credentials?: readonly Credential[];
   readonly session?: Uint8Array;
   readonly resumption?: boolean;
   readonly acceptsUnverified?: boolean;
@@ -144,7 +147,7 @@ const CLIENT = [
   "sendServerName",
   "keyShares",
   "authentication",
-  "credential",
+  "credentials",
   "session",
   "resumption",
   "acceptsUnverified",
@@ -168,23 +171,22 @@ export function clientConfig(options: ClientOptions): ClientConfig {
   const settings = sharedSettings(options, options.qkd !== undefined);
   const { psks } = settings;
   checkOfferable(psks);
-  const authentication = oneOf(options, "authentication", ["certificate", "psk"], "certificate");
+  const authentication = oneOf(options, "authentication", ["certificate", "psk", "any"], "certificate");
   if (authentication === "psk" && psks.length === 0 && options.qkd?.authenticates !== true) {
     throw missing("psks", 'authentication: "psk" needs a pre-shared key');
   }
-  const { serverName: name, qkd, credential } = options;
+  const { serverName: name, qkd } = options;
   if (name !== undefined) checkName(name);
-  if (credential !== undefined && !isCredential(credential)) throw invalid("credential", NO_CREDENTIAL);
   return Object.freeze({
     ...framing(options, settings),
     settings: Object.freeze({
       ...settings,
       ...(name === undefined ? {} : { serverName: name }),
       sendServerName: flag(options, "sendServerName", true) && name !== undefined && !isAddress(name),
-      keyShares: whole(options, "keyShares", KEY_SHARES, 0, settings.groups.length),
+      keyShares: sharesOf(options, settings.groups),
       authentication: qkd?.authenticates === true ? ("psk" as const) : authentication,
       ...(qkd === undefined ? {} : { qkd: { ...qkdSettings(qkd), peer: sae(qkd.peer, "qkd.peer") } }),
-      ...(credential === undefined ? {} : { credential }),
+      credentials: list(options, "credentials", CREDENTIALS, isCredential),
       ...(options.session === undefined ? {} : { session: decodeSession(options.session) }),
       resumption: flag(options, "resumption", true),
       acceptsUnverified: flag(options, "acceptsUnverified", false),
@@ -213,7 +215,7 @@ export function forConnection(
 export function serverConfig(options: ServerOptions): ServerConfig {
   onlyKnown(options, SERVER, "server");
   const settings = sharedSettings(options, options.qkd !== undefined);
-  const credentials = list(options, "credentials", "certificate chains with their keys", isCredential);
+  const credentials = list(options, "credentials", CREDENTIALS, isCredential);
   const asksForIdentity = flag(options, "asksForIdentity", false);
   const asksForPsk = flag(options, "asksForPsk", false);
   const anchored = credentials.length > 0 || asksForIdentity || asksForPsk;
@@ -326,6 +328,18 @@ function groupsOf(options: SharedOptions, policy: Policy): readonly KeyExchangeG
   return allowed;
 }
 
+function sharesOf(options: ClientOptions, groups: readonly KeyExchangeGroup[]): readonly number[] {
+  if (!Array.isArray(options.keyShares)) {
+    const count = whole(options, "keyShares", KEY_SHARES, 0, groups.length);
+    return groups.slice(0, count).map(({ code }) => code);
+  }
+  const names = options.keyShares as readonly NamedGroupName[];
+  const codes = names.length === 0 ? [] : named(names, "keyShares", NamedGroup);
+  const stray = codes.find((code) => !groups.some((group) => group.code === code));
+  if (stray !== undefined) throw invalid("keyShares", `${nameOf(NamedGroup, stray)} is none of the groups`);
+  return codes;
+}
+
 function schemesOf(options: SharedOptions): readonly SignatureSchemeName[] {
   const usable = verifiableSchemes(options.provider);
   if (options.signatureSchemes === undefined) return usable;
@@ -387,7 +401,7 @@ function checkName(name: unknown): void {
     throw invalid("serverName", "a server's name has 1 to 255 characters");
 }
 
-const NO_CREDENTIAL = "is no certificate chain with its key";
+const CREDENTIALS = "certificate chains with their keys";
 const isCredential = (value: unknown): value is Credential =>
   isObject(value) && "chain" in value && "key" in value && "schemes" in value;
 

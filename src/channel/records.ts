@@ -1,6 +1,6 @@
 /** One connection's records in both directions: framing, protection, and the rules about what may come when. */
 import { ProtocolError } from "../protocol/errors.ts";
-import { ContentType } from "../protocol/iana.ts";
+import { ContentType, TLS10, TLS12 } from "../protocol/iana.ts";
 import {
   HandshakeJoiner,
   MAX_PLAINTEXT_BYTES,
@@ -50,6 +50,7 @@ export class Records {
   #skippedBytes = 0;
   #emptyRecords = 0;
   #helloSeen = false;
+  #initialHello = false;
   #connected = false;
   #waiting = false;
 
@@ -57,6 +58,11 @@ export class Records {
     this.#limits = limits;
     this.#padding = padding;
     this.#output = new Output(lend);
+  }
+
+  /** False inside a record whose next bytes begin another handshake message. */
+  get aligned(): boolean {
+    return this.#joiner.idle;
   }
 
   /** Lends bytes; they are read until the next call of `keep`. Throws a ProtocolError when too much waits. */
@@ -254,17 +260,25 @@ export class Records {
     return this.#output.take();
   }
 
+  /** What is written next is an initial ClientHello, whose record says TLS 1.0 for the sake of what is old. RFC 9846 §5.1. */
+  expectInitialHello(): void {
+    this.#initialHello = true;
+  }
+
   /** Messages under one key share records; their order is never mixed with other content. */
   #flushHandshake(): void {
     if (this.#pendingHandshake.length === 0) return;
     const messages = new Source(this.#pendingHandshake);
     this.#pendingHandshake = [];
     while (messages.left > 0) this.#write(ContentType.handshake, messages);
+    this.#initialHello = false;
   }
 
   #write(type: number, source: Source): void {
-    if (this.#sealer === undefined) writePlaintext(type, source, this.#output, this.#maxContentBytes);
-    else this.#sealer.seal(type, source, this.#output, this.#maxContentBytes);
+    if (this.#sealer === undefined) {
+      const version = this.#initialHello ? TLS10 : TLS12;
+      writePlaintext(type, source, this.#output, this.#maxContentBytes, version);
+    } else this.#sealer.seal(type, source, this.#output, this.#maxContentBytes);
   }
 }
 

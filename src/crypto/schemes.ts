@@ -19,6 +19,7 @@ export const schemes: readonly Scheme[] = [
   scheme("ecdsa_secp256r1_sha256", "ecdsa-sha256", "secp256r1"),
   scheme("ed25519", "ed25519", "ed25519"),
   scheme("ecdsa_secp384r1_sha384", "ecdsa-sha384", "secp384r1"),
+  scheme("ecdsa_secp521r1_sha512", "ecdsa-sha512", "secp521r1"),
   scheme("rsa_pss_rsae_sha256", "rsa-pss-sha256", "rsa"),
   scheme("rsa_pss_rsae_sha384", "rsa-pss-sha384", "rsa"),
   scheme("rsa_pss_rsae_sha512", "rsa-pss-sha512", "rsa"),

@@ -112,10 +112,7 @@ export function onClientKeyUpdate(
   message: HandshakeMessage,
   settings: ClientSettings,
 ): Step<ClientState> {
-  return moveTo(
-    state,
-    ...peerUpdate(state.connected, "serverTraffic", "clientTraffic", message, settings.provider),
-  );
+  return moveTo(state, ...peerUpdate(state.connected, "serverTraffic", message, settings.provider));
 }
 
 /** A key update from the client. */
@@ -124,10 +121,7 @@ export function onServerKeyUpdate(
   message: HandshakeMessage,
   settings: ServerSettings,
 ): Step<ServerState> {
-  return moveTo(
-    state,
-    ...peerUpdate(state.connected, "clientTraffic", "serverTraffic", message, settings.provider),
-  );
+  return moveTo(state, ...peerUpdate(state.connected, "clientTraffic", message, settings.provider));
 }
 
 export function updateClientKeys(
@@ -158,7 +152,6 @@ type Direction = "clientTraffic" | "serverTraffic";
 function peerUpdate(
   connected: Updatable,
   theirs: Direction,
-  ours: Direction,
   message: HandshakeMessage,
   provider: CryptoProvider,
 ): readonly Effect[] {
@@ -167,7 +160,7 @@ function peerUpdate(
   connected.updateRequested = false;
   const noted: Effect = { do: "peer_key_update" };
   return request_update === KeyUpdateRequest.update_requested
-    ? [read, noted, ...ownUpdate(connected, ours, false, provider)]
+    ? [read, noted, { do: "owe_key_update" }]
     : [read, noted];
 }
 

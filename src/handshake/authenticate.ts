@@ -21,11 +21,34 @@ export function signedContent(signer: "client" | "server", transcriptHash: Uint8
   return concat([CONTEXTS[signer], transcriptHash]);
 }
 
+/** A credential of ours, and the scheme that it will sign with. */
+export interface ChosenCredential {
+  readonly credential: Credential;
+  readonly scheme: SignatureSchemeName;
+}
+
+/** What the peer said of the certificates that it can use. */
+export interface CertificateWishes {
+  readonly signature_algorithms?: readonly number[] | undefined;
+  readonly certificate_authorities?: readonly Uint8Array[] | undefined;
+}
+
+/** The first credential that the peer can verify; undefined when there is none. RFC 9846 §4.5.1.1 and §4.5.1.2. */
+export function chooseCredential(
+  credentials: readonly Credential[],
+  { signature_algorithms: offered = [], certificate_authorities: authorities = [] }: CertificateWishes,
+): ChosenCredential | undefined {
+  for (const credential of credentials) {
+    const { issuers } = credential;
+    const wanted = issuers?.some((issuer) => authorities.some((name) => equal(name, issuer))) ?? true;
+    const scheme = wanted ? commonScheme(credential, offered) : undefined;
+    if (scheme !== undefined) return { credential, scheme };
+  }
+  return undefined;
+}
+
 /** The first of our schemes that the peer can verify and CertificateVerify may use. */
-export function commonScheme(
-  credential: Credential,
-  offered: readonly number[],
-): SignatureSchemeName | undefined {
+function commonScheme(credential: Credential, offered: readonly number[]): SignatureSchemeName | undefined {
   return credential.schemes.find((name) => {
     const scheme = schemeOf(SignatureScheme[name]);
     return scheme?.handshake === true && offered.includes(scheme.code);

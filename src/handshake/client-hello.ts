@@ -73,7 +73,8 @@ export function onQkdFailure(
 
 /** A QKD key is fresh for each connection, so a stored session is offered only without one. */
 function sayHello(settings: ClientSettings, qkd: readonly OfferedPsk[], excuses: Excuses): ClientStep {
-  const resumes = qkd.length === 0 && (settings.authentication === "psk" || settings.psks.length === 0);
+  const resumes =
+    qkd.length === 0 && (settings.authentication !== "certificate" || settings.psks.length === 0);
   const session = resumes ? sessionPsk(settings) : undefined;
   const chain = session?.session?.peerChain ?? [];
   if (session === undefined || chain.length === 0) {
@@ -265,7 +266,7 @@ function chosenPsk(
       "the peer took the key without a certificate, and the key alone does not authenticate it here",
     );
   }
-  return psk;
+  return withCertificate ? { ...psk, withCertificate } : psk;
 }
 
 function chosenExchange(

@@ -4,8 +4,7 @@ import type { HashAlgorithm, VerifyingKey } from "../crypto/provider.ts";
 import type { HandshakeMessage } from "../record/framer.ts";
 import type { HandshakeSecret } from "../schedule/stages.ts";
 import type { Transcript } from "../schedule/transcript.ts";
-import type { CertificateRequest } from "../wire/handshake.ts";
-import type { ProvenKey } from "./authenticate.ts";
+import type { ChosenCredential, ProvenKey } from "./authenticate.ts";
 import type { ConnectionSecrets } from "./established.ts";
 import type { Offer, OfferedPsk } from "./offer.ts";
 import type { Degradation, KeyLeg } from "./policy.ts";
@@ -40,6 +39,11 @@ export interface ServerIdentity {
   readonly verdict: Verdict;
 }
 
+/** The server asked for a certificate; `own` is undefined when none of ours suits it. */
+export interface AskedCertificate {
+  readonly own: ChosenCredential | undefined;
+}
+
 /** The states of RFC 9846 Appendix A.1, and those that wait for the host; each keeps only what it still needs. */
 export type ClientState =
   | { readonly at: "START" }
@@ -48,32 +52,32 @@ export type ClientState =
   | { readonly at: "WAIT_SH"; readonly offer: Offer; readonly retried: boolean; readonly excuses: Excuses }
   | { readonly at: "WAIT_EE"; readonly agreed: Agreed }
   | { readonly at: "WAIT_CERT_CR"; readonly agreed: Agreed }
-  | { readonly at: "WAIT_CERT"; readonly agreed: Agreed; readonly request: CertificateRequest }
+  | { readonly at: "WAIT_CERT"; readonly agreed: Agreed; readonly request: AskedCertificate }
   | {
       readonly at: "WAIT_CV";
       readonly agreed: Agreed;
-      readonly request: CertificateRequest | undefined;
+      readonly request: AskedCertificate | undefined;
       readonly chain: readonly Uint8Array[];
       readonly key: VerifyingKey;
     }
   | {
       readonly at: "WAIT_VERDICT";
       readonly agreed: Agreed;
-      readonly request: CertificateRequest | undefined;
+      readonly request: AskedCertificate | undefined;
       readonly chain: readonly Uint8Array[];
       readonly proven: ProvenKey;
     }
   | {
       readonly at: "WAIT_FINISHED";
       readonly agreed: Agreed;
-      readonly request: CertificateRequest | undefined;
+      readonly request: AskedCertificate | undefined;
       readonly server: ServerIdentity;
     }
   | {
       readonly at: "WAIT_SIGNATURE";
       readonly agreed: Agreed;
       readonly server: ServerIdentity;
-      readonly scheme: SignatureSchemeName;
+      readonly own: ChosenCredential;
       readonly serverFinishedHash: Uint8Array;
     }
   | { readonly at: "CONNECTED"; readonly connected: ConnectedClient };

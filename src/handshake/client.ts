@@ -1,6 +1,6 @@
 /** The client's table of states. RFC 9846 Appendix A.1. */
 import { EMPTY, fromUtf8, wipe } from "../protocol/bytes.ts";
-import { ExtensionType, nameOf, type SignatureSchemeName } from "../protocol/iana.ts";
+import { ExtensionType, nameOf } from "../protocol/iana.ts";
 import { ProtocolError } from "../protocol/errors.ts";
 import { decode } from "../wire/codec.ts";
 import { CertificateRequest, EncryptedExtensions } from "../wire/handshake.ts";
@@ -12,8 +12,9 @@ import {
   certificateMessage,
   certificateVerifyMessage,
   checkCertificateVerify,
+  type ChosenCredential,
   checkFinished,
-  commonScheme,
+  chooseCredential,
   demandAuthorized,
   finishedMessage,
   readCertificate,
@@ -77,8 +78,7 @@ function onEncryptedExtensions(
     effects.push({ do: "limit_records", maxContentBytes: limit - 1 });
   }
   const byCertificate =
-    agreed.psk === undefined ||
-    (agreed.psk.session === undefined && settings.authentication === "certificate");
+    agreed.psk === undefined || (agreed.psk.session === undefined && agreed.psk.withCertificate === true);
   if (byCertificate) return moveTo({ at: "WAIT_CERT_CR", agreed: next }, ...effects);
   const session = agreed.psk?.session;
   const server: ServerIdentity = {
@@ -108,16 +108,21 @@ function textOf(name: Uint8Array): string | undefined {
   }
 }
 
-function onCertificateRequest({ agreed }: In<"WAIT_CERT_CR">, message: HandshakeMessage): ClientStep {
-  const request = decode(CertificateRequest, message.body);
-  if (request.certificate_request_context.length > 0) {
+function onCertificateRequest(
+  { agreed }: In<"WAIT_CERT_CR">,
+  message: HandshakeMessage,
+  settings: ClientSettings,
+): ClientStep {
+  const { certificate_request_context: context, extensions } = decode(CertificateRequest, message.body);
+  if (context.length > 0) {
     throw illegalParameter("certificate_request: the context is not empty during the handshake");
   }
-  if (request.extensions.signature_algorithms === undefined) {
+  if (extensions.signature_algorithms === undefined) {
     throw missingExtension("certificate_request: signature_algorithms");
   }
   agreed.transcript.add(message.bytes);
-  return moveTo({ at: "WAIT_CERT", agreed, request });
+  const own = chooseCredential(settings.credentials, extensions);
+  return moveTo({ at: "WAIT_CERT", agreed, request: { own } });
 }
 
 function onCertificate(
@@ -186,51 +191,50 @@ function onFinished(
       settings,
     );
   }
-  const credential = settings.credential;
-  const offered = request.extensions.signature_algorithms ?? [];
-  const scheme = credential === undefined ? undefined : commonScheme(credential, offered);
-  if (credential === undefined || scheme === undefined) {
+  const { own } = request;
+  if (own === undefined) {
     const nothing = certificateMessage([]);
     transcript.add(nothing);
     const effects: Effect[] = [{ do: "send", message: nothing }];
     return complete(agreed, server, serverFinishedHash, effects, { by: "none", chain: [] }, settings);
   }
+  const { credential, scheme } = own;
   const certificate = certificateMessage(credential.chain);
   transcript.add(certificate);
   const content = signedContent("client", transcript.hash());
   const algorithm = algorithmOf(scheme);
   const send: Effect = { do: "send", message: certificate };
   if (credential.key === "external") {
-    const next: ClientState = { at: "WAIT_SIGNATURE", agreed, server, scheme, serverFinishedHash };
+    const next: ClientState = { at: "WAIT_SIGNATURE", agreed, server, own, serverFinishedHash };
     return moveTo(next, send, {
       do: "ask",
       question: { ask: "sign", algorithm, message: content, credential },
     });
   }
   const signature = credential.key.sign(algorithm, content);
-  return signed(agreed, server, serverFinishedHash, scheme, signature, [send], settings);
+  return signed(agreed, server, serverFinishedHash, own, signature, [send], settings);
 }
 
 function onSignature(
-  { agreed, server, scheme, serverFinishedHash }: In<"WAIT_SIGNATURE">,
+  { agreed, server, own, serverFinishedHash }: In<"WAIT_SIGNATURE">,
   signature: Uint8Array,
   settings: ClientSettings,
 ): ClientStep {
-  return signed(agreed, server, serverFinishedHash, scheme, signature, [], settings);
+  return signed(agreed, server, serverFinishedHash, own, signature, [], settings);
 }
 
 function signed(
   agreed: Agreed,
   server: ServerIdentity,
   serverFinishedHash: Uint8Array,
-  scheme: SignatureSchemeName,
+  { credential, scheme }: ChosenCredential,
   signature: Uint8Array,
   before: readonly Effect[],
   settings: ClientSettings,
 ): ClientStep {
   const verify = certificateVerifyMessage(scheme, signature);
   agreed.transcript.add(verify);
-  const chain = settings.credential?.chain ?? [];
+  const { chain } = credential;
   const effects: Effect[] = [...before, { do: "send", message: verify }];
   return complete(
     agreed,

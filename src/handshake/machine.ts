@@ -26,6 +26,8 @@ export type Effect =
   /** The QKD key proved itself in a binder; the host may forget it. */
   | { readonly do: "qkd_key_used"; readonly initiator: string; readonly keyId: string }
   | { readonly do: "peer_key_update" }
+  /** The peer wants our sending keys renewed before we send data again. RFC 9846 §4.7.3. */
+  | { readonly do: "owe_key_update" }
   | { readonly do: "log_secret"; readonly label: string; readonly secret: Uint8Array };
 
 export interface Step<S> {

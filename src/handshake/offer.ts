@@ -29,6 +29,8 @@ export interface OfferedPsk {
   readonly session?: Session;
   /** The host's word, today, on the certificate behind the session. */
   readonly verdict?: Verdict;
+  /** The server took it and shows a certificate too. RFC 9973. */
+  readonly withCertificate?: true;
 }
 
 /** What a client proposed, and the private halves of it. */
@@ -49,7 +51,10 @@ export function firstOffer(
   psks: readonly OfferedPsk[],
 ): { readonly offer: Offer; readonly message: Uint8Array } {
   const exchanges = new Map<number, PendingExchange>();
-  for (const group of settings.groups.slice(0, settings.keyShares)) exchanges.set(group.code, group.start());
+  for (const code of settings.keyShares) {
+    const group = settings.groups.find((each) => each.code === code);
+    if (group !== undefined) exchanges.set(code, group.start());
+  }
   const hello: ClientHello = {
     legacy_version: TLS12,
     random: settings.provider.random(32),
@@ -129,7 +134,7 @@ function firstExtensions(
   psks: readonly OfferedPsk[],
 ): ClientExtensions {
   const named = settings.sendServerName && settings.serverName !== undefined;
-  const certificates = settings.authentication === "certificate";
+  const certificates = settings.authentication !== "psk";
   return {
     ...(named
       ? { server_name: [{ name_type: 0, host_name: utf8(asciiHostName(settings.serverName)) }] }
@@ -143,7 +148,7 @@ function firstExtensions(
       : { application_layer_protocol_negotiation: settings.alpn.map((name) => utf8(name)) }),
     ...(settings.recordSizeLimit === undefined ? {} : { record_size_limit: settings.recordSizeLimit }),
     ...(psks.length > 0 || settings.resumption ? { psk_key_exchange_modes: pskModes(settings) } : {}),
-    ...(certificates && psks.some(({ session }) => session === undefined)
+    ...(settings.authentication === "certificate" && psks.some(({ session }) => session === undefined)
       ? { tls_cert_with_extern_psk: true as const }
       : {}),
     ...preSharedKey(settings, psks),
@@ -231,7 +236,8 @@ export function sessionPsk(settings: ClientSettings): OfferedPsk | undefined {
   const suite = settings.suites.find(({ code }) => code === session.suite);
   const trusted = session.authorized || settings.acceptsUnverified;
   // What authenticated the server then is what we want to authenticate it now.
-  const alike = session.peerChain.length > 0 === (settings.authentication === "certificate");
+  const by = session.peerChain.length > 0 ? "certificate" : "psk";
+  const alike = settings.authentication === "any" || settings.authentication === by;
   const fits = trusted && alike && session.serverName === (settings.serverName ?? "");
   if (suite === undefined || !fits || ageMs < 0 || ageMs > lifetimeMs) return undefined;
   const ready: ReadyPsk = {

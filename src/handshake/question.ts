@@ -67,4 +67,6 @@ export interface Credential {
   readonly key: SigningKey | "external";
   /** Signature schemes the key can do, best first. */
   readonly schemes: readonly SignatureSchemeName[];
+  /** DER names of CAs: shown only to a peer whose certificate_authorities hold one of them; absent, to any peer. */
+  readonly issuers?: readonly Uint8Array[];
 }

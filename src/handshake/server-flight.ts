@@ -9,7 +9,8 @@ import {
   algorithmOf,
   certificateMessage,
   certificateVerifyMessage,
-  commonScheme,
+  type ChosenCredential,
+  chooseCredential,
   finishedMessage,
   signedContent,
 } from "./authenticate.ts";
@@ -17,7 +18,6 @@ import { chooseProtocol } from "./choose.ts";
 import { missingExtension, nothingInCommon } from "./fault.ts";
 import { moveTo, type Effect, type Step } from "./machine.ts";
 import { enforce } from "./policy.ts";
-import type { Credential } from "./question.ts";
 import type { Draft, Flight, FoundPsk, ServerInputs, ServerState } from "./server-state.ts";
 import type { ServerSettings } from "./settings.ts";
 
@@ -39,13 +39,13 @@ export function answer(draft: Draft, psk: FoundPsk | undefined, settings: Server
     { qkd: { reason: qkdReason(draft) }, ...draft.excuses },
   );
   const withCertificate = usesCertificate(draft, psk);
-  const credential = withCertificate ? chooseCredential(draft, settings) : undefined;
+  const own = withCertificate ? ownCredential(draft, settings) : undefined;
   const alpn = chooseProtocol(draft.received.hello, settings);
-  const { flight, effects } = hello(draft, psk, { degraded, credential, alpn }, settings);
+  const { flight, effects } = hello(draft, psk, { degraded, own, alpn }, settings);
   effects.push(...encryptedPart(flight, settings));
   const { transcript } = draft;
-  const scheme = flight.scheme;
-  if (credential === undefined || scheme === undefined) return finish(flight, effects, settings);
+  if (own === undefined) return finish(flight, effects, settings);
+  const { credential, scheme } = own;
   const certificate = certificateMessage(credential.chain);
   transcript.add(certificate);
   effects.push({ do: "send", message: certificate });
@@ -78,21 +78,23 @@ function usesCertificate({ received }: Draft, psk: FoundPsk | undefined): boolea
   return psk === undefined || received.hello.extensions.tls_cert_with_extern_psk === true;
 }
 
-function chooseCredential(draft: Draft, settings: ServerSettings): Credential {
+function ownCredential(draft: Draft, settings: ServerSettings): ChosenCredential {
   const candidates = draft.credentials ?? settings.credentials;
   if (candidates.length === 0) {
     throw nothingInCommon("client_hello: no PSK in common, and this server has no certificate");
   }
-  const offered = draft.received.hello.extensions.signature_algorithms;
-  if (offered === undefined) throw missingExtension("client_hello: signature_algorithms");
-  const fitting = candidates.find((each) => commonScheme(each, offered) !== undefined);
-  if (fitting === undefined) throw nothingInCommon("client_hello: no signature scheme in common");
-  return fitting;
+  const { extensions } = draft.received.hello;
+  if (extensions.signature_algorithms === undefined) {
+    throw missingExtension("client_hello: signature_algorithms");
+  }
+  const own = chooseCredential(candidates, extensions);
+  if (own === undefined) throw nothingInCommon("client_hello: no certificate that the client can verify");
+  return own;
 }
 
 interface Choices {
   readonly degraded: Flight["degraded"];
-  readonly credential: Credential | undefined;
+  readonly own: ChosenCredential | undefined;
   readonly alpn: string | undefined;
 }
 
@@ -100,7 +102,7 @@ interface Choices {
 function hello(
   draft: Draft,
   psk: FoundPsk | undefined,
-  { degraded, credential, alpn }: Choices,
+  { degraded, own, alpn }: Choices,
   settings: ServerSettings,
 ): { readonly flight: Flight; readonly effects: Effect[] } {
   const { received, suite, group, transcript } = draft;
@@ -119,7 +121,7 @@ function hello(
         ? {}
         : { key_share: { group: group.code, key_exchange: exchange.share } }),
       ...(psk === undefined ? {} : { pre_shared_key: psk.index }),
-      ...(psk !== undefined && credential !== undefined ? { tls_cert_with_extern_psk: true as const } : {}),
+      ...(psk !== undefined && own !== undefined ? { tls_cert_with_extern_psk: true as const } : {}),
     },
   });
   const hash = settings.provider.hash(suite.hash);
@@ -146,19 +148,17 @@ function hello(
     { do: "read_keys", keys: trafficKeys(settings.provider, suite, clientSecret) },
   );
   if (extensions.early_data) effects.push({ do: "skip_early_data", until: "first_opened_record" });
-  const scheme =
-    credential === undefined ? undefined : commonScheme(credential, extensions.signature_algorithms ?? []);
   const flight: Flight = {
     draft,
     hash,
     ...(psk === undefined ? {} : { psk }),
     ...(alpn === undefined ? {} : { alpn }),
-    ...(scheme === undefined ? {} : { scheme }),
+    ...(own === undefined ? {} : { own }),
     degraded,
     clientSecret,
     serverSecret,
     main,
-    clientCertificateRequested: credential !== undefined && settings.clientAuth !== "none",
+    clientCertificateRequested: own !== undefined && settings.clientAuth !== "none",
   };
   return { flight, effects };
 }
@@ -204,9 +204,8 @@ function verifyAndFinish(
   effects: Effect[],
   settings: ServerSettings,
 ): ServerStep {
-  const scheme = flight.scheme;
-  if (scheme === undefined) throw new RangeError("a signature without a scheme");
-  const message = certificateVerifyMessage(scheme, signature);
+  if (flight.own === undefined) throw new RangeError("a signature without a credential");
+  const message = certificateVerifyMessage(flight.own.scheme, signature);
   flight.draft.transcript.add(message);
   effects.push({ do: "send", message });
   return finish(flight, effects, settings);

@@ -2,8 +2,6 @@
 import { equal, fromUtf8, wipe } from "../protocol/bytes.ts";
 import { KeySourceError, TrustError } from "../protocol/errors.ts";
 import { PskKeyExchangeMode, TLS13 } from "../protocol/iana.ts";
-import type { HashName } from "../crypto/provider.ts";
-import type { Suite } from "../crypto/suites.ts";
 import { bindersBytes, type OfferedPsks } from "../wire/hello.ts";
 import { parseImportedIdentity, parseQkdContext } from "../wire/psk.ts";
 import {
@@ -19,12 +17,13 @@ import {
 } from "../schedule/psk.ts";
 import { EarlySecret } from "../schedule/stages.ts";
 import { chooseSuite } from "./choose.ts";
+import { isTicket } from "./psk-hash.ts";
 import { decryptError, illegalParameter } from "./fault.ts";
 import { moveTo, type Step } from "./machine.ts";
 import { missingLeg } from "./policy.ts";
 import { shortKey } from "./question.ts";
 import { answer } from "./server-flight.ts";
-import type { Draft, FoundPsk, PskSearch, ReceivedHello, ServerInputs, ServerState } from "./server-state.ts";
+import type { Draft, FoundPsk, PskSearch, ServerInputs, ServerState } from "./server-state.ts";
 import { decodeTicketState, type TicketState } from "./session.ts";
 import type { ServerSettings, StaticPsk } from "./settings.ts";
 
@@ -56,48 +55,6 @@ function refuseTickets({ received }: Draft, { identities }: OfferedPsks, setting
   if (identities.slice(0, settings.maxIdentities).some(({ identity }) => isTicket(identity, settings))) {
     throw illegalParameter("client_hello: a ticket with tls_cert_with_extern_psk");
   }
-}
-
-function isTicket(identity: Uint8Array, settings: ServerSettings): boolean {
-  const state = settings.tickets?.sealer?.open(identity);
-  wipe(state);
-  return state !== undefined;
-}
-
-/** The suite to answer with: our first choice, unless it has the hash of none of the PSKs on offer. */
-export function suiteForPsks(received: ReceivedHello, settings: ServerSettings): Suite | undefined {
-  const first = chooseSuite(received.hello, settings);
-  // Tickets alone need no look here: they are tried with the suite that they were issued for.
-  const external = settings.psks.length > 0 || settings.qkd !== undefined || settings.asksForPsk;
-  if (!external) return first;
-  const hashes = hashesOfPsks(received, settings);
-  if (first === undefined || hashes.size === 0 || hashes.has(first.hash)) return first;
-  for (const hash of hashes) {
-    const suite = chooseSuite(received.hello, settings, hash);
-    if (suite !== undefined) return suite;
-  }
-  return first;
-}
-
-/** The hashes that the PSKs on offer go with, as far as their identities tell. */
-function hashesOfPsks({ hello }: ReceivedHello, settings: ServerSettings): ReadonlySet<HashName> {
-  const identities = hello.extensions.pre_shared_key?.identities ?? [];
-  const hashes = identities
-    .slice(0, settings.maxIdentities)
-    .flatMap(({ identity }) => hashOfIdentity(identity, settings) ?? []);
-  return new Set(hashes);
-}
-
-function hashOfIdentity(identity: Uint8Array, settings: ServerSettings): HashName | undefined {
-  const imported = parseImportedIdentity(identity);
-  if (imported !== undefined) return hashOfTarget(imported.target_kdf);
-  const known = settings.psks.find((psk) => psk.importContext === undefined && equal(identity, psk.identity));
-  if (known !== undefined) return known.hash;
-  const isQkd = settings.qkd?.acceptRaw === true && parseRawQkdIdentity(textOf(identity)) !== undefined;
-  if (isQkd) return settings.qkd.rawHash;
-  // What only the host may know is an external PSK, whose hash is SHA-256 unless said otherwise. RFC 9846 §4.3.11.
-  if (!settings.asksForPsk) return undefined;
-  return isTicket(identity, settings) ? undefined : "sha256";
 }
 
 /** The offered PSKs, when their modes and ours allow one to be used at all. */

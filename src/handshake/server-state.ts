@@ -7,7 +7,7 @@ import type { ReadyPsk } from "../schedule/psk.ts";
 import type { MainSecret } from "../schedule/stages.ts";
 import type { Transcript } from "../schedule/transcript.ts";
 import type { ClientHello } from "../wire/hello.ts";
-import type { ProvenKey } from "./authenticate.ts";
+import type { ChosenCredential, ProvenKey } from "./authenticate.ts";
 import type { Excuses } from "./client-state.ts";
 import type { ConnectionSecrets, QkdFacts } from "./established.ts";
 import type { Degradation } from "./policy.ts";
@@ -71,7 +71,7 @@ export interface Flight {
   readonly serverSecret: Uint8Array;
   readonly main: MainSecret;
   readonly clientCertificateRequested: boolean;
-  readonly scheme?: SignatureSchemeName;
+  readonly own?: ChosenCredential;
 }
 
 /** A server that waits for the client's second flight. */

@@ -10,6 +10,7 @@ import { checkSecondHello, chooseGroup, readHello, retryMessage } from "./choose
 import type { Authentication, Established } from "./established.ts";
 import { illegalParameter, nothingInCommon } from "./fault.ts";
 import { moveTo, type Effect, type Machine, type Step } from "./machine.ts";
+import { checkKeptPsks, suiteForPsks } from "./psk-hash.ts";
 import type { Verdict } from "./question.ts";
 import { onServerSignature, takesTickets } from "./server-flight.ts";
 import {
@@ -20,7 +21,6 @@ import {
   onTicketRefusal,
   onTicketVerdict,
   searchPsk,
-  suiteForPsks,
 } from "./server-psk.ts";
 import type {
   Answered,
@@ -59,7 +59,10 @@ function onClientHello(
   settings: ServerSettings,
 ): ServerStep {
   const received = readHello(message);
-  if (retry !== undefined) checkSecondHello(received, retry);
+  if (retry !== undefined) {
+    checkSecondHello(received, retry);
+    checkKeptPsks(received, retry, settings);
+  }
   const suite = retry?.suite ?? suiteForPsks(received, settings);
   if (suite === undefined) throw nothingInCommon("client_hello: no cipher suite in common");
   const choice = chooseGroup(received.hello, settings);
@@ -194,11 +197,10 @@ function describe(
   clientFinished: Uint8Array,
   settings: ServerSettings,
 ): Established {
-  const { draft, psk, scheme } = flight;
+  const { draft, psk, own } = flight;
   const external = psk !== undefined && psk.ticket === undefined;
   const identity = external ? { pskIdentity: psk.ready.identity } : {};
   const byPsk = pskProof(flight, settings);
-  const ownChain = scheme === undefined ? [] : ownChainOf(flight, settings);
   return {
     role: "server",
     suite: draft.suite,
@@ -209,9 +211,9 @@ function describe(
     ...(draft.received.serverName === undefined ? {} : { serverName: draft.received.serverName }),
     ...(flight.alpn === undefined ? {} : { alpn: flight.alpn }),
     local:
-      scheme === undefined
+      own === undefined
         ? { by: byPsk, chain: [], ...identity }
-        : { by: "certificate", chain: ownChain, scheme },
+        : { by: "certificate", chain: own.credential.chain, scheme: own.scheme },
     peer:
       client.scheme === undefined
         ? { by: byPsk, chain: client.chain, ...(byPsk === "psk" ? identity : {}) }
@@ -230,9 +232,4 @@ function pskProof({ psk }: Answered["flight"], settings: ServerSettings): Authen
   if (psk === undefined) return "none";
   if (psk.ticket !== undefined) return "resumption";
   return psk.qkd === undefined || settings.qkd?.authenticates === true ? "psk" : "none";
-}
-
-function ownChainOf({ draft, scheme }: Answered["flight"], settings: ServerSettings): readonly Uint8Array[] {
-  const credentials = draft.credentials ?? settings.credentials;
-  return credentials.find((each) => scheme !== undefined && each.schemes.includes(scheme))?.chain ?? [];
 }

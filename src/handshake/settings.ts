@@ -41,9 +41,10 @@ export interface ClientSettings extends Settings {
   /** The name the peer must have; sent as SNI unless it is an IP address. */
   readonly serverName?: string;
   readonly sendServerName: boolean;
-  /** How many groups, from the front, get a key share in the first ClientHello. */
-  readonly keyShares: number;
-  readonly authentication: "certificate" | "psk";
+  /** The groups that get a key share in the first ClientHello, by code, in this order. */
+  readonly keyShares: readonly number[];
+  /** What the server may prove itself with; `any` takes a certificate or a pre-shared key. */
+  readonly authentication: "certificate" | "psk" | "any";
   readonly qkd?: {
     readonly sae: string;
     readonly peer: string;
@@ -52,7 +53,8 @@ export interface ClientSettings extends Settings {
     /** True when the QKD key alone may authenticate the peer (no RFC 9973, no certificate). */
     readonly authenticates: boolean;
   };
-  readonly credential?: Credential;
+  /** Ours; the first that the server can verify is shown. */
+  readonly credentials: readonly Credential[];
   readonly session?: Session;
   readonly resumption: boolean;
   /** True when a server that the host could not verify is accepted, and its session resumed too. */

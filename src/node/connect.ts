@@ -116,7 +116,6 @@ function makeConfig(
     ...listOf(own.psk),
     ...(called === undefined ? [] : [callbackPsk(called.identity, called.psk)]),
   ];
-  const [credential] = context.credentials;
   const qkd = own.qkd;
   if (qkd !== undefined && qkd.peer === undefined) {
     throw new UsageError("ERR_OPTION_MISSING", "qkd.peer: a client must name the SAE of its peer", {
@@ -140,7 +139,7 @@ function makeConfig(
             ...(qkd.authenticates === undefined ? {} : { authenticates: qkd.authenticates }),
           },
         }),
-    ...(credential === undefined ? {} : { credential }),
+    credentials: context.credentials,
     ...(options.keyShares === undefined ? {} : { keyShares: options.keyShares }),
     ...(options.middleboxCompatibility === undefined
       ? {}

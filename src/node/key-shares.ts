@@ -19,7 +19,7 @@ export class NextKeyShares {
     const { settings } = config;
     const groups = settings.groups.map(ahead);
     this.config = { ...config, settings: { ...settings, groups } };
-    this.#groups = groups.slice(0, settings.keyShares);
+    this.#groups = groups.filter(({ code }) => settings.keyShares.includes(code));
   }
 
   /** A handshake has begun. Whoever connects a second time is taken to connect again. */

@@ -39,10 +39,6 @@ export function loadIdentity(
     });
   }
   const schemes = schemesFor(signingKey.kind);
-  if (schemes.length === 0) {
-    const message = `\`key\` is of the kind ${signingKey.kind}, which cannot sign a handshake here`;
-    throw new UsageError("ERR_OPTION_UNSUPPORTED", message, { option: "key" });
-  }
   return Object.freeze({
     chain: Object.freeze(inOrder(leaf, certificates).map(({ der }) => der)),
     key: signingKey,

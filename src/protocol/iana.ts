@@ -75,6 +75,7 @@ export type NamedGroupName = keyof typeof NamedGroup;
 export const SignatureScheme = {
   ecdsa_secp256r1_sha256: 0x0403,
   ecdsa_secp384r1_sha384: 0x0503,
+  ecdsa_secp521r1_sha512: 0x0603,
   ed25519: 0x0807,
   rsa_pss_rsae_sha256: 0x0804,
   rsa_pss_rsae_sha384: 0x0805,
@@ -98,6 +99,7 @@ export const PskKeyExchangeMode = { psk_ke: 0, psk_dhe_ke: 1 } as const;
 export const TargetKdf = { HKDF_SHA256: 0x0001, HKDF_SHA384: 0x0002 } as const;
 
 /** Protocol versions as they stand on the wire. */
+export const TLS10 = 0x0301;
 export const TLS12 = 0x0303;
 export const TLS13 = 0x0304;
 

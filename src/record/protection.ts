@@ -1,6 +1,6 @@
 import { ProtocolError } from "../protocol/errors.ts";
 import { plain } from "../protocol/bytes.ts";
-import { ContentType } from "../protocol/iana.ts";
+import { ContentType, TLS12 } from "../protocol/iana.ts";
 import type { AeadKey } from "../crypto/provider.ts";
 import { HEADER_BYTES, MAX_PLAINTEXT_BYTES, type RawRecord, TAG_BYTES } from "./framer.ts";
 import type { Output } from "./output.ts";
@@ -99,15 +99,9 @@ export class RecordOpener {
     return this.#sequence.count;
   }
 
-  /** The content and its true type; undefined when the tag does not match. Throws a ProtocolError. */
+  /** The content and its true type; undefined when the tag does not match or has no room. Throws a ProtocolError. */
   open(record: RawRecord, maxInnerBytes = MAX_PLAINTEXT_BYTES + 1): OpenedRecord | undefined {
-    if (record.fragment.length < TAG_BYTES + 1) {
-      throw new ProtocolError(
-        "ERR_TLS_BAD_RECORD_MAC",
-        "bad_record_mac",
-        "record: too short to be protected",
-      );
-    }
+    if (record.fragment.length < TAG_BYTES + 1) return undefined;
     const opened = this.#key.open(this.#sequence.next(), record.header, record.fragment);
     if (opened === undefined) {
       this.#sequence.count--;
@@ -140,17 +134,18 @@ export function writePlaintext(
   source: Source,
   output: Output,
   maxContentBytes = MAX_PLAINTEXT_BYTES,
+  version: number = TLS12,
 ): void {
   const contentBytes = Math.min(source.left, maxContentBytes);
   const record = output.room(HEADER_BYTES + contentBytes);
-  writeHeader(record, type, contentBytes);
+  writeHeader(record, type, contentBytes, version);
   source.read(record, HEADER_BYTES, HEADER_BYTES + contentBytes);
 }
 
-function writeHeader(into: Uint8Array, type: number, length: number): void {
+function writeHeader(into: Uint8Array, type: number, length: number, version: number = TLS12): void {
   into[0] = type;
-  into[1] = 3;
-  into[2] = 3;
+  into[1] = version >> 8;
+  into[2] = version & 0xff;
   into[3] = length >> 8;
   into[4] = length & 0xff;
 }

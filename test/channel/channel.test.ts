@@ -347,11 +347,29 @@ describe("§4.7.3: key updates", () => {
     const pair = quiet();
     for (let round = 0; round < 3; round++) pair.take(side, pair[side].updateKeys({ requestPeer: true }));
     pair.settle();
+    converse(pair);
     expect(updates(pair, side)).toEqual(["us", "us", "us", "peer"]);
     pair.take(side, pair[side].updateKeys({ requestPeer: true }));
     pair.settle();
-    expect(updates(pair, side)).toEqual(["us", "us", "us", "peer", "us", "peer"]);
     converse(pair);
+    expect(updates(pair, side)).toEqual(["us", "us", "us", "peer", "us", "peer"]);
+  });
+
+  test.each(SIDES)("while the %s is silent, one update answers however many requests", (side) => {
+    const pair = quiet();
+    const peer = other(side);
+    pair.take(peer, pair[peer].updateKeys({ requestPeer: true }));
+    pair.settle();
+    expect(pair[side].takeOutput()).toEqual([]);
+    // Ours counts as an answer too.
+    pair.take(side, pair[side].updateKeys());
+    pair.settle();
+    pair.take(peer, pair[peer].updateKeys({ requestPeer: true }));
+    pair.settle();
+    expect(updates(pair, peer)).toEqual(["us", "peer", "us"]);
+    converse(pair);
+    converse(pair);
+    expect(updates(pair, peer)).toEqual(["us", "peer", "us", "peer"]);
   });
 
   test("§5.5: by itself before a key has sealed as many records as it may", () => {

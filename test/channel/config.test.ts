@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { clientConfig, forConnection, serverConfig } from "../../src/channel/config.ts";
 import { LIMITS } from "../../src/channel/defaults.ts";
 import { UsageError } from "../../src/protocol/errors.ts";
+import { NamedGroup } from "../../src/protocol/iana.ts";
 import { credentials, provider } from "../support/credentials.ts";
 
 const shared = { provider, now: Date.now };
@@ -90,13 +91,16 @@ const CLIENT: readonly Row[] = [
   ["authentication", "psk", "psks"],
   ["qkd", { sae: "sae-a" }, "qkd.peer"],
   ["psks", Array.from({ length: 1000 }, (_, at) => ({ ...psk, identity: `${at}` }))],
-  ["credential", credentials().keyPem],
-  ["credential", {}],
+  ["credentials", credentials().identity],
+  ["credentials", [{}]],
+  ["keyShares", ["x448"]],
+  ["keyShares", ["X25519MLKEM768", "X25519MLKEM768"]],
+  ["keyShares", ["x25519"]],
   ["session", new Uint8Array(10)],
   ["resumption", "yes"],
   ["acceptsUnverified", 1],
   ["middleboxCompatibility", "off"],
-  ["credentials", []],
+  ["credential", credentials().identity],
 ];
 
 const SERVER: readonly Row[] = [
@@ -171,7 +175,7 @@ describe("what is frozen and what has a default", () => {
     expect(config.settings).toMatchObject({
       policy: { name: "pqc", ecdh: "preferred", mlkem: "required", qkd: "off", allowClassical: false },
       authentication: "certificate",
-      keyShares: 1,
+      keyShares: [NamedGroup.X25519MLKEM768],
       pskKe: false,
       resumption: true,
       acceptsUnverified: false,

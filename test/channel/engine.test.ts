@@ -196,7 +196,7 @@ describe("questions that are answered late or refused", () => {
 
   test("sign, at the client", () => {
     const { identity, credential } = external();
-    const asked = held("sign", { client: { credential }, server: { clientAuth: "require" } });
+    const asked = held("sign", { client: { credentials: [credential] }, server: { clientAuth: "require" } });
     expect(asked.side).toBe("client");
     const { algorithm, message } = asked.question as { algorithm: "ecdsa-sha256"; message: Uint8Array };
     expect(asked.answer(identity.key.sign(algorithm, message)).connected).toBe(true);

@@ -278,6 +278,46 @@ describe("§5.1 and §5.2: what may stand in a record", () => {
     expect(mixed).toMatchObject({ alert: "unexpected_message" });
   });
 
+  test("§5.1: a ClientHello whose record goes on with another message is unexpected_message", () => {
+    const pair = new Pair({ server: { demandsCookie: true } });
+    pair.take("client", pair.client.start());
+    const [hello] = recordsOf(concat(pair.client.takeOutput()));
+    const more = concat([hello!.fragment, Uint8Array.of(1)]);
+    pair.take("server", pair.server.receive(clear("handshake", more)));
+    expect(pair.error("server")).toMatchObject({
+      code: "ERR_TLS_UNEXPECTED_MESSAGE",
+      alert: "unexpected_message",
+    });
+  });
+
+  test("§5.1: a HelloRetryRequest whose record goes on with another message is unexpected_message", () => {
+    const pair = new Pair({ server: { demandsCookie: true } });
+    pair.take("client", pair.client.start());
+    pair.carry("client");
+    const [retry] = recordsOf(concat(pair.server.takeOutput()));
+    const more = concat([retry!.fragment, Uint8Array.of(2)]);
+    pair.take("client", pair.client.receive(clear("handshake", more)));
+    expect(pair.error("client")).toMatchObject({ alert: "unexpected_message" });
+  });
+
+  test("§5.1: the first ClientHello's record says 0x0301, every other one 0x0303", () => {
+    const versions: number[] = [];
+    const pair = new Pair({
+      server: { demandsCookie: true },
+      wire: {
+        onBytes: (_, bytes) => {
+          for (let at = 0; at < bytes.length; at += 5 + (bytes[at + 3]! << 8) + bytes[at + 4]!) {
+            versions.push((bytes[at + 1]! << 8) | bytes[at + 2]!);
+          }
+          return bytes;
+        },
+      },
+    }).run();
+    expect(pair.connected).toBe(true);
+    expect(versions[0]).toBe(0x0301);
+    expect(new Set(versions.slice(1))).toEqual(new Set([0x0303]));
+  });
+
   test("an alert between the parts of a message in the clear is unexpected_message", () => {
     const pair = new Pair();
     pair.take("client", pair.client.start());
@@ -374,6 +414,8 @@ describe("§4.3.10: early data is refused and skipped", () => {
   test("after ServerHello: records that do not open are dropped until the first that does", () => {
     const { server, secret } = greeted({});
     for (let index = 0; index < 20; index++) expect(server.receive(garbage(1000))).toEqual([]);
+    // Too short for a tag is one way not to open.
+    for (const bytes of [1, 4, 16]) expect(server.receive(garbage(bytes))).toEqual([]);
     const forge = forgerFor("TLS_AES_256_GCM_SHA384", secret);
     // The beginning of a Finished opens; from here on, what does not open is an error.
     expect(server.receive(forge.record("handshake", Uint8Array.of(20, 0, 0)))).toEqual([]);

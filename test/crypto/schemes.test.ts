@@ -23,7 +23,7 @@ test("a key kind knows its schemes", () => {
   expect(schemesFor("secp256r1")).toEqual(["ecdsa_secp256r1_sha256"]);
   expect(schemesFor("ml-dsa-65")).toEqual(["mldsa65"]);
   expect(schemesFor("rsa-pss")).toEqual(["rsa_pss_pss_sha256", "rsa_pss_pss_sha384", "rsa_pss_pss_sha512"]);
-  expect(schemesFor("secp521r1")).toEqual([]);
+  expect(schemesFor("secp521r1")).toEqual(["ecdsa_secp521r1_sha512"]);
 });
 
 test("a provider without RSA does not claim to verify it", () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { SignatureScheme } from "../../src/protocol/iana.ts";
 import type { Question } from "../../src/handshake/question.ts";
 import { TrustError } from "../../src/protocol/errors.ts";
+import { chooseCredential } from "../../src/handshake/authenticate.ts";
 import { EMPTY } from "../../src/protocol/bytes.ts";
 import { Certificate, CertificateVerify, Finished } from "../../src/wire/handshake.ts";
 import { credentials } from "../support/credentials.ts";
@@ -9,7 +10,7 @@ import { changing, engines, rewriting, type Edit, type EnginesOptions } from "..
 import type { Side } from "../support/pair.ts";
 
 const mutual: EnginesOptions = {
-  client: { credential: credentials().identity },
+  client: { credentials: [credentials().identity] },
   server: { clientAuth: "require" },
 };
 
@@ -122,7 +123,7 @@ describe("a peer without a certificate", () => {
 
   test("§4.4.2: a client whose key fits no scheme of the server's sends none", () => {
     const { failed } = engines({
-      client: { credential: credentials("ed25519").identity },
+      client: { credentials: [credentials("ed25519").identity] },
       server: { clientAuth: "require", signatureSchemes: ["ecdsa_secp256r1_sha256"] },
     });
     expect(failed).toMatchObject({ side: "server", error: { alert: "certificate_required" } });
@@ -150,7 +151,7 @@ describe("a host that says no without a refusal", () => {
     question.ask === "verify_peer"
       ? { authorized: false, error: new TrustError("ERR_CERT_REVOKED", "certificate_revoked", "gone") }
       : undefined;
-  const known = { credential: credentials().identity };
+  const known = { credentials: [credentials().identity] };
 
   test("ends the handshake of a client that accepts no unverified server", () => {
     expect(engines({ onQuestion: no }).failed).toMatchObject({
@@ -178,6 +179,53 @@ describe("a host that says no without a refusal", () => {
       question.ask === "verify_peer" ? { authorized: false } : undefined;
     expect(engines({ onQuestion }).failed).toMatchObject({
       error: { code: "ERR_CERT_UNTRUSTED", alert: "certificate_unknown" },
+    });
+  });
+});
+
+describe("§4.5.1.2: which of several credentials is shown", () => {
+  const ecdsa = credentials().identity;
+  const ed25519 = credentials("ed25519").identity;
+  const issuer = ecdsa.leaf.issuer.der;
+  const onlyFor = (...issuers: Uint8Array[]) => ({ ...ecdsa, issuers });
+  const both = [SignatureScheme.ecdsa_secp256r1_sha256, SignatureScheme.ed25519];
+
+  test("the first that the peer can verify, with a scheme that the peer offered", () => {
+    const chosen = (signature_algorithms: readonly number[]) =>
+      chooseCredential([ecdsa, ed25519], { signature_algorithms });
+    expect(chosen(both)).toEqual({ credential: ecdsa, scheme: "ecdsa_secp256r1_sha256" });
+    expect(chosen([SignatureScheme.ed25519])).toEqual({ credential: ed25519, scheme: "ed25519" });
+    expect(chosen([SignatureScheme.rsa_pkcs1_sha256])).toBeUndefined();
+  });
+
+  test("one that is for certain CAs, only where the peer names one of them", () => {
+    const chosen = (...certificate_authorities: Uint8Array[]) =>
+      chooseCredential([onlyFor(Uint8Array.of(1), issuer), ed25519], {
+        signature_algorithms: both,
+        certificate_authorities,
+      });
+    expect(chosen(Uint8Array.of(2), issuer)?.credential.key).toBe(ecdsa.key);
+    expect(chosen(Uint8Array.of(2))?.credential).toBe(ed25519);
+    expect(chosen()?.credential).toBe(ed25519);
+  });
+
+  test("a client goes by the server's CertificateRequest, and shows none where none suits it", () => {
+    const shown = (certificateAuthorities: readonly Uint8Array[], ...more: (typeof ecdsa)[]) => {
+      const { client } = engines({
+        client: { credentials: [onlyFor(issuer), ...more] },
+        server: { clientAuth: "request", certificateAuthorities },
+      });
+      return client.find((effect) => effect.do === "connected")?.established.local;
+    };
+    expect(shown([issuer])).toMatchObject({ by: "certificate", scheme: "ecdsa_secp256r1_sha256" });
+    expect(shown([], ed25519)).toMatchObject({ by: "certificate", scheme: "ed25519" });
+    expect(shown([])).toMatchObject({ by: "none", chain: [] });
+  });
+
+  test("a server has none for a client that trusts other CAs", () => {
+    expect(engines({ server: { credentials: [onlyFor(issuer)] } }).failed).toMatchObject({
+      side: "server",
+      error: { code: "ERR_TLS_NO_COMMON_PARAMETERS", alert: "handshake_failure" },
     });
   });
 });

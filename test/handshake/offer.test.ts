@@ -48,6 +48,13 @@ describe("§4.2.2: the first ClientHello", () => {
     expect(shares(3)).toEqual([0x11ec, 0x11eb, 0x11ed]);
   });
 
+  test("or shares of the groups that keyShares names, in that order", () => {
+    const keyShares = ["SecP384r1MLKEM1024", "X25519MLKEM768"] as const;
+    const { hello } = firstOffer(settingsOf({ keyShares }), []).offer;
+    expect(hello.extensions.key_share?.map(({ group }) => group)).toEqual([0x11ed, 0x11ec]);
+    expect(hello.extensions.supported_groups).toEqual([0x11ec, 0x11eb, 0x11ed]);
+  });
+
   test("two hellos share neither random nor session id nor share", () => {
     const [one, two] = [firstOffer(settingsOf(), []).offer.hello, firstOffer(settingsOf(), []).offer.hello];
     expect(one.random).not.toEqual(two.random);

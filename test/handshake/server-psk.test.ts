@@ -311,3 +311,29 @@ test("RFC 9973 §5.1: a ticket among the keys beside certificates is illegal_par
   });
   expect(failed).toMatchObject({ side: "server", error: { alert: "illegal_parameter" } });
 });
+
+describe('a client with authentication: "any"', () => {
+  const any = { client: { psks: [psk("shared")], authentication: "any" } } as const;
+
+  test("takes a server that has the key, without a certificate", () => {
+    const pair = ok(new Pair({ ...any, server: { psks: [psk("shared")], credentials: [] } }).run());
+    expect(pair.client.established?.peer).toMatchObject({ by: "psk", chain: [] });
+  });
+
+  test("takes a server that has a certificate and not the key", () => {
+    const pair = ok(new Pair(any).run());
+    expect(pair.client.established?.peer.by).toBe("certificate");
+  });
+
+  test("resumes with either", () => {
+    for (const server of [{ psks: [psk("shared")], credentials: [] }, {}]) {
+      const tickets = { sealer: new TicketKeys({ provider, now: Date.now }) };
+      const first = ok(new Pair({ ...any, server: { ...server, tickets } }).run());
+      const session = first.session as Uint8Array;
+      const again = ok(
+        new Pair({ client: { ...any.client, session }, server: { ...server, tickets } }).run(),
+      );
+      expect(again.client.established?.resumed).toBe(true);
+    }
+  });
+});

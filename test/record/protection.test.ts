@@ -147,18 +147,12 @@ describe.each(providers)("%s", (_, provider) => {
       expect(open(new RecordOpener({ key: keys.key, iv: filled(12) }), first)).toBeUndefined();
     });
 
-    test("§5.2: truncated or grown, it opens nothing; below a tag and a type it is bad_record_mac at once", () => {
+    test("§5.2: truncated or grown, it opens nothing; nor is there anything in less than a tag and a type", () => {
       const { sealer, opener } = pair();
       const record = seal(sealer, 23, filled(12));
       expect(open(opener, concat([record, Uint8Array.of(0)]))).toBeUndefined();
       for (let length = 5; length < record.length; length++) {
-        const shorter = record.subarray(0, length);
-        if (length - 5 >= 17) expect(open(opener, shorter)).toBeUndefined();
-        else {
-          expect(() => open(opener, shorter)).toThrow(
-            expect.objectContaining({ code: "ERR_TLS_BAD_RECORD_MAC", alert: "bad_record_mac" }),
-          );
-        }
+        expect(open(opener, record.subarray(0, length))).toBeUndefined();
       }
       expect(open(opener, record)).toBeDefined();
     });

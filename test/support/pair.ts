@@ -64,7 +64,7 @@ export class Pair {
         serverName: "localhost",
         ...(options.clientCredentials === undefined
           ? {}
-          : { credential: options.clientCredentials.identity }),
+          : { credentials: [options.clientCredentials.identity] }),
         ...options.client,
       }),
     );
