@@ -7,15 +7,19 @@ import {
   type ServerConfig,
   type SharedOptions,
 } from "../../src/channel/config.ts";
-import { SUITES } from "../../src/channel/defaults.ts";
 import type { PskOption } from "../../src/channel/psk.ts";
 import type { TicketKeys } from "../../src/channel/tickets.ts";
 import type { CryptoProvider, SigningKey } from "../../src/crypto/provider.ts";
-import { schemes, verifiableSchemes } from "../../src/crypto/schemes.ts";
+import { schemes } from "../../src/crypto/schemes.ts";
 import type { Credential } from "../../src/handshake/question.ts";
 import { parseCertificate } from "../../src/pki/certificate.ts";
 import { loadIdentity } from "../../src/pki/identity.ts";
-import { NamedGroup, type NamedGroupName, type SignatureSchemeName } from "../../src/protocol/iana.ts";
+import {
+  type CipherSuiteName,
+  NamedGroup,
+  type NamedGroupName,
+  type SignatureSchemeName,
+} from "../../src/protocol/iana.ts";
 import { POLICIES, Unimplemented, type CredentialFlags, type Flags } from "./flags.ts";
 
 /** A credential of ours with its place among the runner's; the one from flags before any other counts as -1. */
@@ -55,16 +59,15 @@ function client(
   { session, ...shared }: Surroundings,
 ): ClientConfig {
   const groups = groupsOf(flags);
-  const shares = flags.keyShares ?? defaultShares(groups);
+  const shares = flags.keyShares?.map(groupName) ?? defaultShares(groups);
   const psks = credentials.some(({ psk }) => psk !== undefined);
-  const own = credentials.flatMap(({ credential }) => credential ?? []);
   return clientConfig({
     ...sharedOptions(flags, credentials, shared),
-    groups: byShares(groups, shares),
-    keyShares: shares.length,
+    groups,
+    keyShares: shares,
     ...(flags.hostName === undefined ? {} : { serverName: flags.hostName }),
-    ...(own[0] === undefined ? {} : { credential: own[0] }),
-    authentication: psks && !flags.verifyPeer ? "psk" : "certificate",
+    credentials: credentials.flatMap(({ credential }) => credential ?? []),
+    authentication: !psks ? "certificate" : flags.verifyPeer ? "any" : "psk",
     ...(session === undefined ? {} : { session }),
     acceptsUnverified: !flags.verifyPeer,
     resumption: !flags.noTicket,
@@ -82,7 +85,9 @@ function server(
     groups: groupsOf(flags),
     credentials: credentials.flatMap(({ credential }) => credential ?? []),
     clientAuth: flags.requireClientCertificate ? "require" : flags.verifyPeer ? "request" : "none",
+    asksForIdentity: flags.rejectsHello !== undefined,
     tickets: flags.noTicket ? false : { sealer: ticketKeys },
+    honorOwnOrder: flags.serverPreference,
     certificateAuthorities: namesOf(flags.clientCaList),
     alpn: serverProtocols(flags),
   });
@@ -98,20 +103,42 @@ function sharedOptions(
     provider,
     now,
     suites: policy?.suites ?? SUITES,
-    signatureSchemes: schemesOf(flags, provider),
+    signatureSchemes: schemesOf(flags),
     policy: { ecdh: "preferred", mlkem: "preferred", qkd: "off" },
     psks: credentials.flatMap(({ psk }) => psk ?? []),
+    limits: {
+      ...LIMITS,
+      ...(flags.maxCertList === undefined ? {} : { handshakeMessageBytes: flags.maxCertList }),
+    },
     dangerous: { allowClassical: true },
   };
 }
 
-/** The groups of a stack that speaks to everybody; the runner's own are none of them. */
+/** What the runner takes for the defaults of the stack that it tests. */
 const GROUPS = [
   "X25519MLKEM768",
   "x25519",
   "secp256r1",
   "secp384r1",
 ] as const satisfies readonly NamedGroupName[];
+
+const SUITES = [
+  "TLS_AES_128_GCM_SHA256",
+  "TLS_AES_256_GCM_SHA384",
+  "TLS_CHACHA20_POLY1305_SHA256",
+] as const satisfies readonly CipherSuiteName[];
+const SCHEMES = [
+  "ecdsa_secp256r1_sha256",
+  "rsa_pss_rsae_sha256",
+  "rsa_pkcs1_sha256",
+  "ecdsa_secp384r1_sha384",
+  "rsa_pss_rsae_sha384",
+  "rsa_pkcs1_sha384",
+  "rsa_pss_rsae_sha512",
+  "rsa_pkcs1_sha512",
+] as const satisfies readonly SignatureSchemeName[];
+/** Bounds as tight as the runner's own; the longest chain that it sends is long. */
+const LIMITS = { postHandshakeMessagesPerMinute: 32, earlyDataBytes: 16_384, chainLength: 64 };
 
 function groupsOf(flags: Flags): readonly NamedGroupName[] {
   if (flags.policy !== undefined) return POLICIES[flags.policy].groups;
@@ -124,23 +151,16 @@ function groupName(code: number): NamedGroupName {
   return found[0] as NamedGroupName;
 }
 
-/** A share of the first group, and of the first without ML-KEM if that has it. */
-function defaultShares(groups: readonly NamedGroupName[]): readonly number[] {
+/** A share of the first group with ML-KEM and of the first without. */
+function defaultShares(groups: readonly NamedGroupName[]): readonly NamedGroupName[] {
   const hasKem = (name: NamedGroupName): boolean => name.includes("MLKEM");
-  const [first] = groups;
-  const second = first !== undefined && hasKem(first) ? groups.find((name) => !hasKem(name)) : undefined;
-  return [first, second].flatMap((name) => (name === undefined ? [] : NamedGroup[name]));
+  const shared = [groups.find(hasKem), groups.find((name) => !hasKem(name))];
+  return groups.filter((name) => shared.includes(name));
 }
 
-/** Our option says how many groups from the front get a share, so those go to the front. */
-function byShares(groups: readonly NamedGroupName[], shares: readonly number[]): readonly NamedGroupName[] {
-  const shared = shares.map(groupName);
-  return [...shared, ...groups.filter((name) => !shared.includes(name))];
-}
-
-function schemesOf(flags: Flags, provider: CryptoProvider): readonly SignatureSchemeName[] {
+function schemesOf(flags: Flags): readonly SignatureSchemeName[] {
   if (flags.verifyPrefs.length > 0) return flags.verifyPrefs.map(schemeName);
-  return flags.policy === undefined ? verifiableSchemes(provider) : POLICIES[flags.policy].schemes;
+  return flags.policy === undefined ? SCHEMES : POLICIES[flags.policy].schemes;
 }
 
 export function schemeName(code: number): SignatureSchemeName {
@@ -172,10 +192,18 @@ function credentialOf(
     (name) => identity.schemes.includes(name) && (allowed?.includes(name) ?? true),
   );
   return {
-    credential: { chain: identity.chain, key: flags.async ? "external" : identity.key, schemes },
+    credential: {
+      chain: identity.chain,
+      key: flags.async ? "external" : identity.key,
+      schemes,
+      ...(given.mustMatchIssuer === true ? { issuers: issuersOf(identity.chain) } : {}),
+    },
     signingKey: identity.key,
   };
 }
+
+const issuersOf = (chain: readonly Uint8Array[]): readonly Uint8Array[] =>
+  chain.map((der) => parseCertificate(der).issuer.der);
 
 function pskOf({ pskKey, pskIdentity, pskContext, pskHash }: CredentialFlags): PskOption {
   return {

@@ -106,7 +106,10 @@ class Exchange {
       case "error":
         this.#fail(event.error);
         return;
-      default:
+      case "store_ticket":
+      case "qkd_key_used":
+      case "key_update":
+      case "key_log":
         return;
     }
   }

@@ -1,4 +1,6 @@
 /** The runner's flags, as a table from each to the field that it sets. */
+import type { AlertName } from "../../src/protocol/alert.ts";
+import { TrustError } from "../../src/protocol/errors.ts";
 import { CipherSuite, NamedGroup, SignatureScheme } from "../../src/protocol/iana.ts";
 
 /** What one `-new-…-credential` and the flags behind it describe, or the flags before any of them. */
@@ -36,6 +38,9 @@ export interface Flags {
   verifyPeer: boolean;
   verifyFail: boolean;
   reverifyOnResume: boolean;
+  customVerify: boolean;
+  /** What a server says to every ClientHello. */
+  rejectsHello?: () => Error;
   requireClientCertificate: boolean;
   clientCaList?: string;
   noTicket: boolean;
@@ -55,7 +60,6 @@ export interface Flags {
   useExportContext: boolean;
   exportTrafficSecrets: boolean;
   differentRecordSizes: boolean;
-  maxSendFragment?: number;
   expectVersion?: number;
   expectSessionMiss: boolean;
   expectNoSession: boolean;
@@ -108,7 +112,7 @@ export const POLICIES = {
   "cnsa2-202603": {
     suites: ["TLS_AES_256_GCM_SHA384"],
     groups: ["MLKEM1024"],
-    schemes: ["mldsa87"],
+    schemes: ["rsa_pkcs1_sha384", "ecdsa_secp384r1_sha384", "rsa_pss_rsae_sha384"],
   },
 } as const satisfies Record<
   string,
@@ -134,6 +138,7 @@ const initial = (): Flags => ({
   verifyPeer: false,
   verifyFail: false,
   reverifyOnResume: false,
+  customVerify: false,
   requireClientCertificate: false,
   noTicket: false,
   serverPreference: false,
@@ -208,6 +213,12 @@ const saysOfCredential = (set: (credential: CredentialFlags) => void): Flag => (
   takes: "nothing",
   set: (flags) => set(flags.credentials.at(-1) as CredentialFlags),
 });
+const rejects = (alert: AlertName): Flag => ({
+  takes: "nothing",
+  set: (flags) => {
+    flags.rejectsHello = () => new TrustError("ERR_CERT_REQUIRED", alert, "told to reject the hello");
+  },
+});
 /** True of us whatever the flag says: a way of calling an API that we do not have twice, or an older version. */
 const nothing: Flag = { takes: "nothing", set: () => undefined };
 
@@ -270,6 +281,10 @@ const TABLE: Readonly<Record<string, Flag>> = {
   "-verify-peer": yes("verifyPeer"),
   "-verify-fail": yes("verifyFail"),
   "-reverify-on-resume": yes("reverifyOnResume"),
+  "-use-custom-verify-callback": yes("customVerify"),
+  "-fail-early-callback": rejects("handshake_failure"),
+  "-fail-ddos-callback": rejects("internal_error"),
+  "-fail-cert-callback": rejects("internal_error"),
   "-require-any-client-certificate": yes("requireClientCertificate"),
   "-use-client-ca-list": text("clientCaList"),
   "-max-cert-list": number("maxCertList"),
@@ -312,7 +327,6 @@ const TABLE: Readonly<Record<string, Flag>> = {
   "-use-export-context": yes("useExportContext"),
   "-export-traffic-secrets": yes("exportTrafficSecrets"),
   "-write-different-record-sizes": yes("differentRecordSizes"),
-  "-max-send-fragment": number("maxSendFragment"),
 
   "-expect-version": number("expectVersion"),
   "-expect-session-miss": yes("expectSessionMiss"),
@@ -343,15 +357,21 @@ const TABLE: Readonly<Record<string, Flag>> = {
   "-expect-client-ca-list": text("expectClientCaList"),
 
   // The same question to us, whichever of the runner's callbacks it names.
-  "-use-custom-verify-callback": nothing,
   "-use-old-client-cert-callback": nothing,
   "-use-early-callback": nothing,
+  "-install-ddos-callback": nothing,
+  "-use-ticket-callback": nothing,
+  "-use-ticket-aead-callback": nothing,
   "-expect-verify-result": nothing,
   // There is nothing here to call by hand, to read in another size or to look at before it is read.
   "-implicit-handshake": nothing,
   "-no-op-extra-handshake": nothing,
   "-peek-then-read": nothing,
   "-read-size": { takes: "value", set: () => undefined },
+  // Early data, which we neither send nor take: the connection is one round trip longer.
+  "-enable-early-data": nothing,
+  "-expect-early-data-reason": { takes: "value", set: () => undefined },
+  "-expect-reject-early-data": nothing,
   // Of versions and suites that we never speak.
   "-no-tls1": nothing,
   "-no-tls11": nothing,

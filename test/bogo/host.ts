@@ -1,5 +1,7 @@
 /** Answers the channel's questions as the runner's flags have it. */
 import type { Question, Verdict } from "../../src/handshake/question.ts";
+import { parseCertificate } from "../../src/pki/certificate.ts";
+import { checkLeaf } from "../../src/pki/rules.ts";
 import { TrustError } from "../../src/protocol/errors.ts";
 import type { Numbered } from "./configure.ts";
 import type { Flags } from "./flags.ts";
@@ -13,15 +15,25 @@ export function answer(question: Question, flags: Flags, credentials: readonly N
       const signer = credentials.find(({ credential }) => credential === question.credential)?.signingKey;
       return signer?.sign(question.algorithm, question.message);
     }
-    default:
+    case "choose_identity":
+      if (flags.rejectsHello !== undefined) throw flags.rejectsHello();
+      return undefined;
+    case "draw_qkd_key":
+    case "redeem_qkd_key":
+    case "find_psk":
+    case "load_ticket":
       return undefined;
   }
 }
 
-function verdict({ resumes }: Extract<Question, { ask: "verify_peer" }>, flags: Flags): Verdict {
+function verdict({ chain, resumes }: Extract<Question, { ask: "verify_peer" }>, flags: Flags): Verdict {
   const asked = resumes !== true || flags.reverifyOnResume;
+  const [leaf] = chain;
+  // Of a chain's rules the one that is TLS's own: the runner's chains are not made to be verified.
+  if (leaf !== undefined) checkLeaf(parseCertificate(leaf));
   if (!asked || !flags.verifyFail) return { authorized: true };
-  const error = new TrustError("ERR_CERT_UNTRUSTED", "certificate_unknown", "told not to trust the peer");
+  const alert = flags.customVerify ? "certificate_unknown" : "handshake_failure";
+  const error = new TrustError("ERR_CERT_UNTRUSTED", alert, "told not to trust the peer");
   if (flags.verifyPeer || flags.requireClientCertificate) throw error;
   return { authorized: false, error };
 }
