@@ -52,6 +52,7 @@ describe("Bob's key becomes Alice's", () => {
             const before = alice.copy();
             // A short key may tell more than it has; that nothing is told beyond the bound is another test.
             const report = reconcile(alice, bob, { errorRate, variant, maxLeakBits: 2 * length });
+            const left = bob.copy().xor(alice).weight();
             // An even number of errors may hide, from the original's four passes more often than from twelve over
             // halves (about once in 4096): the confirmation finds them.
             expect(left % 2 === 0 && left <= 4).toBe(true);
