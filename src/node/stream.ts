@@ -170,6 +170,8 @@ export class SecureStream extends Duplex {
     this.#outgoing.flush();
     this.emit("secure");
     if (this.channel.role === "client") this.emit("secureConnect");
+    // A channel that failed in the same bytes says why in the next event, and then to the write as well.
+    if (this.channel.state !== "connected") return;
     const write = this.#waitingWrite;
     this.#waitingWrite = undefined;
     write?.run();
@@ -263,7 +265,7 @@ export class SecureStream extends Duplex {
     };
     this.#touch();
     if (this.channel.state === "connected") guarded();
-    else if (this.channel.state === "failed") failed(new Error("the channel has failed"));
+    else if (this.#heldError !== undefined) failed(this.#heldError);
     else this.#waitingWrite = { run: guarded, failed };
   }
 

@@ -209,6 +209,31 @@ describe("ending", () => {
     expect(told).toMatchObject({ code: "ERR_STREAM_DESTROYED" });
   });
 
+  test("a listener of secureConnect who writes when the failure has already come is told that failure", async () => {
+    const [left, near] = duplexPair();
+    const [right, far] = duplexPair();
+    const server = upgradeServer(right, { cert, key });
+    server.on("error", () => undefined);
+    const client = upgradeClient(left, { ca, servername: "localhost" });
+    client.on("error", () => undefined);
+    const told = new Promise<Error | null | undefined>((resolve) => {
+      client.once("secureConnect", () => void client.write("secret", resolve));
+    });
+    // A second ClientHello: the server's flight and its alert then come in one piece.
+    near.on("data", (hello: Buffer) => {
+      far.write(hello);
+      far.write(hello);
+    });
+    const flight: Buffer[] = [];
+    far.on("data", (bytes: Buffer) => flight.push(bytes));
+    await failure(server);
+    await settled();
+    near.removeAllListeners("data").resume();
+    near.write(Buffer.concat(flight));
+    expect(await failure(client)).toMatchObject({ code: "ERR_TLS_PEER_ALERT" });
+    expect(await told).toMatchObject({ code: "ERR_TLS_PEER_ALERT" });
+  });
+
   test("a write that waits for a handshake that fails is told so", async () => {
     const { port } = await listen();
     const socket = reach(port, { servername: "other.test" });
