@@ -64,7 +64,8 @@ export async function startFaultyKme({ api, ...tls }: FaultyOptions): Promise<Fa
     { ...tls, requestCert: true, rejectUnauthorized: true },
     (request, response) => {
       void (async () => {
-        const target = request.url ?? "";
+        // What stands before the API names the fault that this caller wants.
+        const target = (request.url ?? "").replace(/^\/[^/]+(?=\/api\/)/, "");
         const what = /(status|enc_keys|dec_keys)/.exec(target)?.[0] ?? "";
         seen.push(what);
         const chunks: Buffer[] = [];
