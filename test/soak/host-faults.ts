@@ -1,5 +1,10 @@
 /** What the caller's own code may do to a connection that asked it something: answer twice, late, never, or fail. */
-import { createSecureContext, type ConnectOptions, type ServerOptions } from "../../src/index.ts";
+import {
+  createSecureContext,
+  type ConnectOptions,
+  type QkdTlsSocket,
+  type ServerOptions,
+} from "../../src/index.ts";
 import { credentials } from "../support/credentials.ts";
 import { converse, portOf, reach, Served } from "./ends.ts";
 import type { Fault } from "./fault.ts";
@@ -27,15 +32,17 @@ const fault = (name: string, ends: Pick<Fault, "client" | "server">, host: Host)
   ...ends,
   async run({ asClient, asServer }) {
     const acts: (() => void)[] = [];
-    let asked = (): void => undefined;
-    const moment: Moment = { asked: () => asked(), later: (act) => void acts.push(act) };
+    // The last few sets of options are remembered, so what a function among them holds must be let go.
+    const held: { client?: QkdTlsSocket } = {};
+    const moment: Moment = { asked: () => void held.client?.destroy(), later: (act) => void acts.push(act) };
     const keys = host.plain !== true;
     const served = await Served.start({ ...(keys && asServer), ...host.server?.(moment) });
     const client = reach(served.port, { ...(keys && asClient), ...host.client?.(moment) });
-    if (host.leaves === true) asked = () => void client.destroy();
+    if (host.leaves === true) held.client = client;
     const port = await portOf(client);
     const ending = { client: await converse(client), server: await served.ending(port) };
-    for (const act of acts) act();
+    for (const act of acts.splice(0)) act();
+    delete held.client;
     await served.close();
     return ending;
   },
