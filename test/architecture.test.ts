@@ -28,6 +28,42 @@ function roomOf(specifier: string, file: string): string {
   return room as string;
 }
 
+const withoutComments = (text: string): string => text.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, "");
+
+/** Of Buffer, of arrays element by element, of hexadecimal text, and by hand. */
+const OTHER_COMPARISONS =
+  /\btimingSafeEqual\b|\.(?:compare|equals)\(|\.every\(\((\w+), (\w+)\) => [^\n]*[!=]==[^\n]*\[\2\]|toHex\([^)]*\) *[!=]==|[!=]== *toHex\(|\[(\w+)\](?: as number\))? *[!=]== *\(?\w+\[\3\]/;
+
+/** File names, echoed text, options, certificates and numbers of sessions: nothing that an attacker has to guess. */
+const COMPARES_WHAT_IS_PUBLIC = new Set([
+  "cli/demo/roles.ts",
+  "cli/transfer/source.ts",
+  "kme/site/fibre-messages.ts",
+  "kme/site/peer-calls.ts",
+  "node/context.ts",
+  "pki/certificate.ts",
+  "pki/constraints.ts",
+]);
+
+/** Where a MAC, binder, Finished, cookie, ticket, token or key is held against another. */
+const CHECKS_SECRETS = new Set([
+  "channel/tickets.ts",
+  "cli/doctor/examination.ts",
+  "crypto/node-agreement.ts",
+  "handshake/authenticate.ts",
+  "handshake/choose.ts",
+  "handshake/server-psk.ts",
+  "kme/page/guard.ts",
+  "link/authentication.ts",
+  "link/bootstrap-keys.ts",
+  "qkd/container.ts",
+]);
+const IMPORTS_EQUAL = /import \{[^}]*\bequal\b[^}]*\} from "[./]+protocol\/bytes\.ts"/;
+
+test("the files that check secrets are there", () => {
+  expect(files).toEqual(expect.arrayContaining([...CHECKS_SECRETS, ...COMPARES_WHAT_IS_PUBLIC]));
+});
+
 describe.each(files)("src/%s", (file) => {
   const room = file.split("/")[0] as string;
   const text = readFileSync(`src/${file}`, "utf8");
@@ -42,12 +78,17 @@ describe.each(files)("src/%s", (file) => {
     }
   });
 
+  test("compares bytes with `equal` alone, whose time does not tell where they differ", () => {
+    const found = withoutComments(text).match(OTHER_COMPARISONS);
+    if (!COMPARES_WHAT_IS_PUBLIC.has(file)) expect(found?.[0]).toBeUndefined();
+    if (CHECKS_SECRETS.has(file)) expect(text).toMatch(IMPORTS_EQUAL);
+  });
+
   if (floorOf(room) > LAST_PURE_FLOOR) return;
   test("is pure", () => {
     const native = room === "crypto" && /\/node[^/]*\.ts$/.test(`/${file}`);
     if (!native) expect(imports.filter((each) => each.startsWith("node:"))).toEqual([]);
-    const code = text.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, "");
-    expect(code).not.toMatch(
+    expect(withoutComments(text)).not.toMatch(
       /\basync\b|\bawait\b|\bDate\.now\b|\bMath\.random\b|\bconsole\.|\bprocess\.|\bsetTimeout\b/,
     );
   });

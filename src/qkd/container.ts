@@ -1,6 +1,6 @@
 /** The JSON that a KME answers with, parsed and checked field by field. ETSI GS QKD 014 §6. */
 
-import { wipe } from "../protocol/bytes.ts";
+import { equal, wipe } from "../protocol/bytes.ts";
 import { KeySourceError } from "../protocol/errors.ts";
 import { parseKeyId, tame } from "./names.ts";
 
@@ -86,7 +86,7 @@ function readKey(entry: unknown, field: string, bytes: number, seen: Set<string>
     );
   }
   // A dead detector or a cleared buffer delivers zeros; chance never does at these lengths.
-  if (bytes >= 16 && key.every((byte) => byte === 0)) throw malformed(`${field}.key is all zeros`);
+  if (bytes >= 16 && equal(key, new Uint8Array(bytes))) throw malformed(`${field}.key is all zeros`);
   return { id, key };
 }
 

@@ -4,7 +4,7 @@ import { nodeProvider } from "../../crypto/node.ts";
 import { generateKeyPair } from "../../crypto/node-generate.ts";
 import { issueCertificate } from "../../pki/issue.ts";
 import { toPem } from "../../pki/pem.ts";
-import { wipe } from "../../protocol/bytes.ts";
+import { equal, wipe } from "../../protocol/bytes.ts";
 import { tame } from "../../qkd/names.ts";
 import { type Answer, Caller, type Identity, type KmePlace, type Outcome, type Question } from "./asking.ts";
 
@@ -236,7 +236,7 @@ export function sameKeys(ours: readonly Delivered[], theirs: readonly Delivered[
   const byId = new Map(theirs.map(({ id, key }) => [id.toLowerCase(), key]));
   return ours.every(({ id, key }) => {
     const other = byId.get(id.toLowerCase());
-    return other !== undefined && Buffer.from(other).equals(key);
+    return other !== undefined && equal(other, key);
   });
 }
 
