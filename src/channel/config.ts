@@ -337,7 +337,8 @@ function sharesOf(options: ClientOptions, groups: readonly KeyExchangeGroup[]): 
   const codes = names.length === 0 ? [] : named(names, "keyShares", NamedGroup);
   const stray = codes.find((code) => !groups.some((group) => group.code === code));
   if (stray !== undefined) throw invalid("keyShares", `${nameOf(NamedGroup, stray)} is none of the groups`);
-  return codes;
+  // In the order of the groups, whatever the order of the names. RFC 9846 §4.3.8.
+  return groups.filter(({ code }) => codes.includes(code)).map(({ code }) => code);
 }
 
 function schemesOf(options: SharedOptions): readonly SignatureSchemeName[] {

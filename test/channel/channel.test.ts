@@ -424,6 +424,17 @@ describe("§4.7.3: key updates", () => {
     expect(pair.error("client")).toMatchObject({ alert: "unexpected_message" });
   });
 
+  test.each([
+    ["§4.6: EndOfEarlyData", Uint8Array.of(5, 0, 0, 0), SIDES],
+    ["§4.7.2: CertificateRequest", Uint8Array.of(13, 0, 0, 3, 0, 0, 0), ["client"]],
+  ] as const)("%s on a connection is unexpected_message", (_, message, sides) => {
+    for (const side of sides) {
+      const pair = quiet();
+      pair.take(side, pair[side].receive(forger(pair, other(side)).record("handshake", message)));
+      expect(pair.error(side)).toMatchObject({ alert: "unexpected_message" });
+    }
+  });
+
   test("a handshake message that has no place on a connection is unexpected_message", () => {
     for (const side of SIDES) {
       const pair = quiet();

@@ -216,3 +216,16 @@ function cut(bytes: Uint8Array, at: number, length: number): readonly [Uint8Arra
     new Uint8Array([...bytes.subarray(0, at), ...bytes.subarray(at + length)]),
   ];
 }
+
+test("RFC 9846 §7.4.2: a secret that begins with zeros keeps them", () => {
+  const own = noble.ecdh("secp256r1").generate();
+  for (let tries = 0; tries < 20_000; tries++) {
+    const theirs = node.ecdh("secp256r1").generate();
+    const secret = theirs.agree(own.publicKey)!;
+    expect(secret).toHaveLength(32);
+    if (secret[0] !== 0) continue;
+    expect(own.agree(theirs.publicKey)).toEqual(secret);
+    return;
+  }
+  expect.unreachable("no such secret in 20,000 tries");
+});

@@ -19,6 +19,11 @@ test("RFC 9846 §4.3.3: rsa_pkcs1 is for certificates alone", () => {
   expect(schemesFor("rsa")).toEqual(["rsa_pss_rsae_sha256", "rsa_pss_rsae_sha384", "rsa_pss_rsae_sha512"]);
 });
 
+test("RFC 9846 §4.3.3: no scheme of TLS 1.2 with MD5, SHA-1 or SHA-224, and no DSA", () => {
+  const old = schemes.filter(({ code }) => code >> 8 < 4 || (code >> 8 < 7 && (code & 0xff) === 2));
+  expect(old).toEqual([]);
+});
+
 test("a key kind knows its schemes", () => {
   expect(schemesFor("secp256r1")).toEqual(["ecdsa_secp256r1_sha256"]);
   expect(schemesFor("ml-dsa-65")).toEqual(["mldsa65"]);

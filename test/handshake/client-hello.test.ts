@@ -261,6 +261,31 @@ describe("§4.2.4: what a HelloRetryRequest must and must not say", () => {
     expect(refused(edit, retry).error).toMatchObject({ alert });
   });
 
+  test("§4.3: with an extension that was not offered is unsupported_extension", () => {
+    let seen = 0;
+    const edit = rewriting("server_hello", (body) => {
+      if (seen++ > 0) return body;
+      const at = 35 + body[34]! + 3;
+      const length = ((body[at]! << 8) | body[at + 1]!) + 4;
+      return concat([
+        body.subarray(0, at),
+        Uint8Array.of(length >> 8, length & 0xff, 0x2a, 0x2a, 0, 0),
+        body.subarray(at + 2),
+      ]);
+    });
+    expect(refused(edit, retry).error).toMatchObject({ alert: "unsupported_extension" });
+  });
+
+  test("§4.3.8: afterwards a share of the group that was offered first is illegal_parameter", () => {
+    const bent = serverHello(({ extensions }) => ({
+      extensions: { ...extensions, key_share: { group: 0x11ec, key_exchange: new Uint8Array(1120) } },
+    }));
+    let seen = 0;
+    const edit: Edit = (name, body, from) =>
+      name === "server_hello" && ++seen === 2 ? bent(name, body, from) : undefined;
+    expect(refused(edit, retry).error).toMatchObject({ alert: "illegal_parameter" });
+  });
+
   test("a second one is unexpected_message", () => {
     let first: Uint8Array | undefined;
     const edit = rewriting("server_hello", (body) => (first ??= body.slice()));

@@ -48,10 +48,10 @@ describe("§4.2.2: the first ClientHello", () => {
     expect(shares(3)).toEqual([0x11ec, 0x11eb, 0x11ed]);
   });
 
-  test("or shares of the groups that keyShares names, in that order", () => {
+  test("§4.3.8: or shares of the groups that keyShares names, in the order of supported_groups", () => {
     const keyShares = ["SecP384r1MLKEM1024", "X25519MLKEM768"] as const;
     const { hello } = firstOffer(settingsOf({ keyShares }), []).offer;
-    expect(hello.extensions.key_share?.map(({ group }) => group)).toEqual([0x11ed, 0x11ec]);
+    expect(hello.extensions.key_share?.map(({ group }) => group)).toEqual([0x11ec, 0x11ed]);
     expect(hello.extensions.supported_groups).toEqual([0x11ec, 0x11eb, 0x11ed]);
   });
 
@@ -60,6 +60,16 @@ describe("§4.2.2: the first ClientHello", () => {
     expect(one.random).not.toEqual(two.random);
     expect(one.legacy_session_id).not.toEqual(two.legacy_session_id);
     expect(one.extensions.key_share).not.toEqual(two.extensions.key_share);
+  });
+
+  test("§4.3.2: has no cookie, whatever an earlier connection was given", () => {
+    const pair = new Pair({ server: { demandsCookie: true } }).run();
+    expect(pair.client.established?.retried).toBe(true);
+    const { session } = pair;
+    const settings = settingsOf({ session: session!, now: Date.now });
+    const { hello } = firstOffer(settings, [sessionPsk(settings)!]).offer;
+    expect(hello.extensions.pre_shared_key?.identities).toHaveLength(1);
+    expect(hello.extensions.cookie).toBeUndefined();
   });
 
   test("psk_ke is offered by option only", () => {

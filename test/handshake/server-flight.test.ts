@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { ClientHello, type ClientExtensions } from "../../src/wire/hello.ts";
+import { concat, toHex } from "../../src/protocol/bytes.ts";
+import { ClientHello, decodeServerHello, type ClientExtensions } from "../../src/wire/hello.ts";
 import { changing, engines, type Edit, type EnginesOptions } from "../support/engines.ts";
-import { saes } from "../support/pair.ts";
+import { Pair, saes } from "../support/pair.ts";
+import { recordsOf } from "../support/records.ts";
 
 const key = new Uint8Array(32).fill(1);
 const hello = (change: (extensions: ClientExtensions) => object): Edit =>
@@ -75,4 +77,18 @@ test("a client certificate that is required is not replaced by a QKD key alone",
     server: { qkd: { sae: saes.b, authenticates: true }, clientAuth: "require" },
   });
   expect(failed).toMatchObject({ side: "server", error: { code: "ERR_POLICY_QKD_REQUIRED" } });
+});
+
+test("§4.2.3: the server's random is fresh for each ServerHello and none of the client's", () => {
+  const client = new Pair();
+  client.take("client", client.client.start());
+  const hello = concat(client.client.takeOutput());
+  const randoms = [1, 2].map(() => {
+    const pair = new Pair();
+    pair.take("server", pair.server.receive(hello.slice()));
+    const [record] = recordsOf(concat(pair.server.takeOutput()));
+    return toHex(decodeServerHello(record!.fragment.subarray(4)).hello.random);
+  });
+  const [ofClient] = recordsOf(hello);
+  expect(new Set([...randoms, toHex(ofClient!.fragment.subarray(6, 38))]).size).toBe(3);
 });

@@ -1,11 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { toHex, utf8 } from "../../src/protocol/bytes.ts";
+import { clientConfig } from "../../src/channel/config.ts";
+import { firstOffer, staticPsks } from "../../src/handshake/offer.ts";
+import { concat, toHex, utf8 } from "../../src/protocol/bytes.ts";
 import type { PskOption } from "../../src/channel/psk.ts";
-import { ClientHello } from "../../src/wire/hello.ts";
+import { ClientHello, decodeServerHello } from "../../src/wire/hello.ts";
 import { changing, engines } from "../support/engines.ts";
 import { TicketKeys } from "../../src/channel/tickets.ts";
 import { encodeTicketState } from "../../src/handshake/session.ts";
 import { credentials, provider } from "../support/credentials.ts";
+import { clear, recordsOf } from "../support/records.ts";
 import { Pair, saes, withQkd, type PairOptions } from "../support/pair.ts";
 
 const key = new Uint8Array(32).fill(1);
@@ -99,6 +102,36 @@ describe("static external PSKs", () => {
       const pair = run([psk("one")], [{ identity: "one", key: new Uint8Array(32).fill(2) }]);
       expect(pair.error("server")).toMatchObject({ code: "ERR_TLS_DECRYPT", alert: "decrypt_error" });
     }
+  });
+
+  test("§4.3.11: whatever age an external PSK is given, the server takes it", () => {
+    const settings = clientConfig({
+      provider,
+      now: Date.now,
+      psks: [psk("one")],
+      authentication: "psk",
+    }).settings;
+    const aged = {
+      suite: 0x1302,
+      psk: key,
+      ticket: utf8("one"),
+      ageAdd: 0xdead_beef,
+      receivedMs: 0,
+      lifetimeSeconds: 1,
+      serverName: "",
+      alpn: "",
+      authorized: true,
+      peerChain: [],
+    };
+    const [offered] = staticPsks(settings);
+    const { offer, message } = firstOffer(settings, [{ ...offered!, session: aged }]);
+    expect(offer.hello.extensions.pre_shared_key?.identities[0]?.obfuscated_ticket_age).not.toBe(0);
+    const pair = new Pair({ server: { psks: [psk("one")], credentials: [] } });
+    pair.take("server", pair.server.receive(clear("handshake", message)));
+    const [record] = recordsOf(concat(pair.server.takeOutput()));
+    expect(decodeServerHello(record!.fragment.subarray(4)).hello.extensions).toMatchObject({
+      pre_shared_key: 0,
+    });
   });
 
   test("of several identities the server takes the first that it knows", () => {
