@@ -26,6 +26,9 @@ const curves: Readonly<Record<string, KeyKind>> = {
   "1.3.132.0.35": "secp521r1",
 };
 
+/** The one signature with MD5 that certificates had. RFC 3279 §2.2.1. */
+export const MD5_WITH_RSA = "1.2.840.113549.1.1.4";
+
 /** RFC 9881 §2: one identifier for key and signature, parameters absent. */
 const MlDsaOid = {
   "ml-dsa-44": "2.16.840.1.101.3.4.3.17",

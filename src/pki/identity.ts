@@ -38,6 +38,12 @@ export function loadIdentity(
       option: "key",
     });
   }
+  if (leaf.version !== 3) {
+    // RFC 9846 §4.5.1.2.
+    throw new UsageError("ERR_OPTION_INVALID", `\`cert\` is X.509v${leaf.version} where TLS wants v3`, {
+      option: "cert",
+    });
+  }
   const schemes = schemesFor(signingKey.kind);
   return Object.freeze({
     chain: Object.freeze(inOrder(leaf, certificates).map(({ der }) => der)),

@@ -1,5 +1,6 @@
 import type { CryptoProvider, VerifyingKey } from "../crypto/provider.ts";
 import { TrustError } from "../protocol/errors.ts";
+import { MD5_WITH_RSA } from "./algorithm.ts";
 import { bySubject, type TrustAnchors } from "./anchors.ts";
 import { type Certificate, sameBytes, tailKey } from "./certificate.ts";
 import { ComparisonBudget, checkConstraints } from "./constraints.ts";
@@ -242,8 +243,11 @@ class Search {
 
   #checkSignature(certificate: Certificate, issuer: Certificate): void {
     const { algorithm, oid, bytes } = certificate.signature;
-    if (algorithm === undefined)
-      throw unsupported(certificate, `is signed by an algorithm that is not accepted (${oid})`);
+    if (algorithm === undefined) {
+      // RFC 9846 §4.5.1.3 asks for an alert of its own where MD5 is met.
+      const refusal = oid === MD5_WITH_RSA ? invalid : unsupported;
+      throw refusal(certificate, `is signed by an algorithm that is not accepted (${oid})`);
+    }
     this.#signatureChecks += 1;
     if (this.#isExhausted()) {
       throw new TrustError(

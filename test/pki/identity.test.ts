@@ -1,5 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { AsnConvert } from "@peculiar/asn1-schema";
+import { Certificate, Version } from "@peculiar/asn1-x509";
 import { describe, expect, test } from "vitest";
 import type { KeyKind } from "../../src/crypto/provider.ts";
 import { utf8 } from "../../src/protocol/bytes.ts";
@@ -51,6 +53,18 @@ describe("loadIdentity", () => {
     const identity = loadIdentity(provider, { cert: bundle(party), key: keyOf(party) });
     expect(identity.schemes).toContain(scheme);
     expect(identity.key.kind).toBe(kind);
+  });
+
+  test("RFC 9846 §4.5.1.2: a leaf that is not X.509v3 is refused", () => {
+    const old = AsnConvert.parse(leaf.certificate.der, Certificate);
+    old.tbsCertificate.version = Version.v1;
+    delete old.tbsCertificate.extensions;
+    // What is outside the signed part is as it was; nobody checks the signature of his own certificate.
+    const cert = toPem("CERTIFICATE", new Uint8Array(AsnConvert.serialize(old)));
+    expect(certificatesFromPem(cert, "cert")[0]?.version).toBe(1);
+    expect(() => loadIdentity(provider, { cert, key: keyOf(leaf) })).toThrow(
+      expect.objectContaining({ option: "cert", code: "ERR_OPTION_INVALID" }),
+    );
   });
 
   test("names the field at fault", () => {

@@ -1,7 +1,10 @@
+import { AsnConvert } from "@peculiar/asn1-schema";
+import { AlgorithmIdentifier, Certificate as X509Certificate } from "@peculiar/asn1-x509";
 import { describe, expect, test, vi } from "vitest";
 import type { CryptoProvider } from "../../src/crypto/provider.ts";
 import type { TrustErrorCode } from "../../src/protocol/errors.ts";
 import type { AlertName } from "../../src/protocol/alert.ts";
+import { parseCertificate } from "../../src/pki/certificate.ts";
 import { limits, VerifiedPathCache, type VerifyRequest } from "../../src/pki/verify.ts";
 import {
   anchorsOf,
@@ -15,6 +18,16 @@ import {
   provider,
   server,
 } from "./bed.ts";
+
+/** The certificate as if it had been signed with another algorithm. */
+function signedWith(oid: string, party: Party): Party {
+  const certificate = AsnConvert.parse(party.certificate.der, X509Certificate);
+  const algorithm = new AlgorithmIdentifier({ algorithm: oid });
+  certificate.signatureAlgorithm = algorithm;
+  certificate.tbsCertificate.signature = algorithm;
+  const der = new Uint8Array(AsnConvert.serialize(certificate));
+  return { ...party, certificate: parseCertificate(der) };
+}
 
 const root = authority();
 const middle = issue(root, { subject: { CN: "middle" }, isCa: true, pathLength: 0 });
@@ -313,6 +326,17 @@ describe("verifyChain refuses", () => {
   ];
   test.each(cases)("%s: %s, %s", (_, code, alert, make) => {
     expect(() => check(...make())).toThrow(refusal(code, alert));
+  });
+
+  test.each([
+    ["MD5", "1.2.840.113549.1.1.4", "ERR_CERT_INVALID", "bad_certificate"],
+    ["SHA-1", "1.2.840.113549.1.1.5", "ERR_CERT_UNSUPPORTED", "unsupported_certificate"],
+    ["SHA-1 of ECDSA", "1.2.840.10045.4.1", "ERR_CERT_UNSUPPORTED", "unsupported_certificate"],
+  ] as const)("§4.5.1.3: a signature with %s, also above the leaf", (_, oid, code, alert) => {
+    expect(() => check([signedWith(oid, direct)], [root])).toThrow(refusal(code, alert));
+    expect(() => check([leaf, signedWith(oid, middle)], [root])).toThrow(refusal(code, alert));
+    // Nobody validates the signature of an anchor.
+    expect(() => check([direct], [signedWith(oid, root)])).not.toThrow();
   });
 
   test("a signature that was changed, anywhere in the chain", () => {
