@@ -42,6 +42,8 @@ describe("Bob's key becomes Alice's", () => {
   test.each(CASCADE_VARIANTS)(
     "%s: whatever the length and the errors, and both count the same leak",
     (variant) => {
+      let hidden = 0;
+      const { numRuns, seed: from } = fuzz(60);
       fc.assert(
         fc.property(
           fc.integer({ min: 600, max: 3000 }),
@@ -53,15 +55,17 @@ describe("Bob's key becomes Alice's", () => {
             // A short key may tell more than it has; that nothing is told beyond the bound is another test.
             const report = reconcile(alice, bob, { errorRate, variant, maxLeakBits: 2 * length });
             const left = bob.copy().xor(alice).weight();
-            // An even number of errors may hide, from the original's four passes more often than from twelve over
-            // halves (about once in 4096): the confirmation finds them.
-            expect(left % 2 === 0 && left <= 4).toBe(true);
+            // An even number of errors may hide: a few from the original's four passes, and once in 2^12 times those
+            // that are left when the passes over halves begin. The confirmation finds them.
+            expect(left % 2).toBe(0);
+            hidden += Number(left > 0);
             expect(report.correctedBits).toBe(errors - left);
             expect(alice.xor(before).weight()).toBe(0);
           },
         ),
-        fuzz(60),
+        { numRuns, seed: from },
       );
+      expect(hidden).toBeLessThanOrEqual(Math.ceil((variant === "original" ? 0.05 : 0.005) * numRuns));
     },
   );
 
