@@ -44,13 +44,19 @@ export function loadIdentity(
       option: "cert",
     });
   }
-  const schemes = schemesFor(signingKey.kind);
+  const schemes = schemesFor(signingKey.kind).filter((name) => fits(name, leaf.publicKey.modulusBits));
   return Object.freeze({
     chain: Object.freeze(inOrder(leaf, certificates).map(({ der }) => der)),
     key: signingKey,
     schemes: Object.freeze([...schemes]),
     leaf,
   });
+}
+
+/** Whether an RSA modulus has room for the hash twice and two octets, as RSASSA-PSS asks with a salt of that length. RFC 8017 §9.1.1. */
+function fits(scheme: SignatureSchemeName, modulusBits = Number.POSITIVE_INFINITY): boolean {
+  const hashBits = Number(/^rsa_pss_.*_sha(\d+)$/.exec(scheme)?.[1] ?? 0);
+  return Math.ceil((modulusBits - 1) / 8) >= hashBits / 4 + 2;
 }
 
 function signingKeyFrom(provider: CryptoProvider, pkcs8: Uint8Array): SigningKey {

@@ -28,6 +28,8 @@ class Exchange {
   #session: Uint8Array | undefined;
   #failed: Error | undefined;
   #over = false;
+  /** What we sent is not let go before something came. */
+  #holding = false;
 
   constructor(flags: Flags, setting: Setting, resumes: boolean) {
     this.#flags = flags;
@@ -136,6 +138,9 @@ class Exchange {
       channel.send(channel.exportKeyingMaterial(flags.exportLabel, context, flags.exportBytes));
     }
     if (flags.exportTrafficSecrets) this.#sendSecrets();
+    // The handshake goes first.
+    this.#flush();
+    this.#holding = flags.readsBeforeWriting;
     if (flags.differentRecordSizes) {
       for (const bytes of [0, 1, 255, 256, 257, 16383, 16384, 16385, 32767, 32768, 32769]) {
         channel.send(new Uint8Array(bytes).fill(0x42));
@@ -163,6 +168,7 @@ class Exchange {
   }
 
   #echo(bytes: Uint8Array): void {
+    this.#holding = false;
     if (this.#flags.shimShutsDown) throw new Error("application data after our close_notify");
     if (this.#flags.keyUpdate) this.#take(this.#channel.updateKeys());
     this.#channel.send(bytes.map((byte) => byte ^ 0xff));
@@ -187,12 +193,14 @@ class Exchange {
 
   #fail(error: Error): void {
     this.#over = true;
+    this.#holding = false;
     this.#failed ??= error;
     this.#flush();
     this.#socket.end();
   }
 
   #flush(): void {
+    if (this.#holding) return;
     for (const bytes of this.#channel.takeOutput()) if (this.#socket.writable) this.#socket.write(bytes);
   }
 }

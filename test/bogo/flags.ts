@@ -50,6 +50,7 @@ export interface Flags {
   shimWritesFirst: boolean;
   initialWrite: string;
   initialWrites: number;
+  readsBeforeWriting: boolean;
   shimShutsDown: boolean;
   checkCloseNotify: boolean;
   keyUpdate: boolean;
@@ -146,6 +147,7 @@ const initial = (): Flags => ({
   shimWritesFirst: false,
   initialWrite: "hello",
   initialWrites: 1,
+  readsBeforeWriting: false,
   shimShutsDown: false,
   checkCloseNotify: false,
   keyUpdate: false,
@@ -316,6 +318,7 @@ const TABLE: Readonly<Record<string, Flag>> = {
 
   "-shim-writes-first": yes("shimWritesFirst"),
   "-shim-initial-write": text("initialWrite"),
+  "-read-with-unfinished-write": yes("shimWritesFirst", "readsBeforeWriting"),
   "-repeat-shim-initial-write": number("initialWrites"),
   "-shim-shuts-down": yes("shimShutsDown"),
   "-check-close-notify": yes("checkCloseNotify"),

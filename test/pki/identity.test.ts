@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { AsnConvert } from "@peculiar/asn1-schema";
@@ -9,7 +10,7 @@ import { loadIdentity } from "../../src/pki/identity.ts";
 import { certificatesFromPem, toPem } from "../../src/pki/pem.ts";
 import { verifyChain } from "../../src/pki/verify.ts";
 import { trustAnchors } from "../../src/pki/anchors.ts";
-import { authority, issue, type Party, provider, server } from "./bed.ts";
+import { authority, issue, issueFor, type Party, provider, server } from "./bed.ts";
 
 const root = authority();
 const middle = issue(root, { subject: { CN: "middle" }, isCa: true });
@@ -55,6 +56,7 @@ describe("loadIdentity", () => {
     expect(identity.key.kind).toBe(kind);
   });
 
+<<<<<<< HEAD
   test("RFC 9846 §4.5.1.2: a leaf that is not X.509v3 is refused", () => {
     const old = AsnConvert.parse(leaf.certificate.der, Certificate);
     old.tbsCertificate.version = Version.v1;
@@ -65,6 +67,15 @@ describe("loadIdentity", () => {
     expect(() => loadIdentity(provider, { cert, key: keyOf(leaf) })).toThrow(
       expect.objectContaining({ option: "cert", code: "ERR_OPTION_INVALID" }),
     );
+=======
+  test("RFC 8017 §9.1.1: an RSA key that is too short for a hash does not claim the scheme", () => {
+    const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 1024 });
+    const pkcs8 = new Uint8Array(privateKey.export({ type: "pkcs8", format: "der" }));
+    const spki = new Uint8Array(publicKey.export({ type: "spki", format: "der" }));
+    const short = issueFor({ pkcs8, spki }, root, server);
+    const { schemes } = loadIdentity(provider, { cert: bundle(short), key: keyOf(short) });
+    expect(schemes).toEqual(["rsa_pss_rsae_sha256", "rsa_pss_rsae_sha384"]);
+>>>>>>> 3adc89c (An RSA key claims only the schemes that its modulus has room for; BoGo's runner has its configuration, each exception with its reason)
   });
 
   test("names the field at fault", () => {
