@@ -56,7 +56,6 @@ describe("loadIdentity", () => {
     expect(identity.key.kind).toBe(kind);
   });
 
-<<<<<<< HEAD
   test("RFC 9846 §4.5.1.2: a leaf that is not X.509v3 is refused", () => {
     const old = AsnConvert.parse(leaf.certificate.der, Certificate);
     old.tbsCertificate.version = Version.v1;
@@ -67,7 +66,8 @@ describe("loadIdentity", () => {
     expect(() => loadIdentity(provider, { cert, key: keyOf(leaf) })).toThrow(
       expect.objectContaining({ option: "cert", code: "ERR_OPTION_INVALID" }),
     );
-=======
+  });
+
   test("RFC 8017 §9.1.1: an RSA key that is too short for a hash does not claim the scheme", () => {
     const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 1024 });
     const pkcs8 = new Uint8Array(privateKey.export({ type: "pkcs8", format: "der" }));
@@ -75,7 +75,6 @@ describe("loadIdentity", () => {
     const short = issueFor({ pkcs8, spki }, root, server);
     const { schemes } = loadIdentity(provider, { cert: bundle(short), key: keyOf(short) });
     expect(schemes).toEqual(["rsa_pss_rsae_sha256", "rsa_pss_rsae_sha384"]);
->>>>>>> 3adc89c (An RSA key claims only the schemes that its modulus has room for; BoGo's runner has its configuration, each exception with its reason)
   });
 
   test("names the field at fault", () => {
