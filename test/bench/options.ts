@@ -1,4 +1,4 @@
-/** What the benchmark is told: `npm run bench -- [tls] [link] [kme] [options]`. */
+/** What the benchmark is told: `npm run bench -- [tls] [link] [kme] [timing] [options]`. */
 import { parseArgs } from "node:util";
 
 const { values, positionals } = parseArgs({
@@ -12,7 +12,7 @@ const { values, positionals } = parseArgs({
   },
 });
 
-export const AREAS = ["tls", "link", "kme"] as const;
+export const AREAS = ["tls", "link", "kme", "timing"] as const;
 export type Area = (typeof AREAS)[number];
 
 const unknown = positionals.filter((word) => !AREAS.some((area) => area === word));

@@ -79,8 +79,9 @@ export class Served {
     return this.#arrival(port).seen;
   }
 
-  /** How the connection from this port ended. To be asked once. */
+  /** How the connection from this port ended. To be asked once; 0 is a client that gave up before it had a port. */
   async ending(port: number): Promise<string> {
+    if (port === 0) return "never came";
     const how = await this.#arrival(port).ended;
     this.#arrivals.delete(port);
     return how;

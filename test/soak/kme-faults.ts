@@ -18,6 +18,7 @@ import type { Bed, Fault } from "./fault.ts";
 
 /** A call's time limit where the KME is slow; elsewhere a loaded machine must not run into it. */
 const SHORT_MS = 300;
+const LONG_MS = 60_000;
 
 const trusted = authority();
 const issued = { a: trusted.issue("sae-a"), b: trusted.issue("sae-b") };
@@ -138,16 +139,19 @@ async function between(
       sae: `sae-${end}`,
       ca: trusted.ca,
       ...issued[end],
-      timeoutMs: 20_000,
+      timeoutMs: LONG_MS,
       maxAnswerBytes: 100_000,
     });
   const [a, b] = [source("a", faults.client), source("b", faults.server)];
-  const limit = timeoutMs === undefined ? { timeoutMs: 20_000 } : { timeoutMs };
-  const slowServer = faults.server === undefined ? { timeoutMs: 20_000 } : limit;
-  const slowClient = faults.client === undefined ? { timeoutMs: 20_000 } : limit;
-  const served = await Served.start({ qkd: { source: b, ...slowServer } });
+  const limit = timeoutMs === undefined ? { timeoutMs: LONG_MS } : { timeoutMs };
+  const slowServer = faults.server === undefined ? { timeoutMs: LONG_MS } : limit;
+  const slowClient = faults.client === undefined ? { timeoutMs: LONG_MS } : limit;
+  const served = await Served.start({ qkd: { source: b, ...slowServer }, handshakeTimeout: LONG_MS });
   try {
-    const client = reach(served.port, { qkd: { source: a, peer: "sae-b", ...slowClient } });
+    const client = reach(served.port, {
+      qkd: { source: a, peer: "sae-b", ...slowClient },
+      handshakeTimeout: LONG_MS,
+    });
     const port = await portOf(client);
     return { client: await converse(client), server: await served.ending(port) };
   } finally {

@@ -121,9 +121,10 @@ function note(fault: Fault, ending: Ending, tallies: Map<string, Tally>): void {
   tally.count++;
   const how = `${ending.client ?? "-"} / ${ending.server ?? "-"}`;
   tally.ends[how] = (tally.ends[how] ?? 0) + 1;
-  const right =
-    (fault.client?.test(ending.client ?? "") ?? true) && (fault.server?.test(ending.server ?? "") ?? true);
-  if (!right) tally.wrong[how] = (tally.wrong[how] ?? 0) + 1;
+  const right = (pattern: RegExp | undefined, end: string | undefined): boolean =>
+    pattern === undefined || end === "never came" || pattern.test(end ?? "");
+  if (!right(fault.client, ending.client) || !right(fault.server, ending.server))
+    tally.wrong[how] = (tally.wrong[how] ?? 0) + 1;
 }
 
 async function unlessHung(ending: Promise<Ending>): Promise<Ending> {
