@@ -209,30 +209,35 @@ describe("ending", () => {
     expect(told).toMatchObject({ code: "ERR_STREAM_DESTROYED" });
   });
 
-  test("a listener of secureConnect who writes when the failure has already come is told that failure", async () => {
-    const [left, near] = duplexPair();
-    const [right, far] = duplexPair();
-    const server = upgradeServer(right, { cert, key });
-    server.on("error", () => undefined);
-    const client = upgradeClient(left, { ca, servername: "localhost" });
-    client.on("error", () => undefined);
-    const told = new Promise<Error | null | undefined>((resolve) => {
-      client.once("secureConnect", () => void client.write("secret", resolve));
-    });
-    // A second ClientHello: the server's flight and its alert then come in one piece.
-    near.on("data", (hello: Buffer) => {
-      far.write(hello);
-      far.write(hello);
-    });
-    const flight: Buffer[] = [];
-    far.on("data", (bytes: Buffer) => flight.push(bytes));
-    await failure(server);
-    await settled();
-    near.removeAllListeners("data").resume();
-    near.write(Buffer.concat(flight));
-    expect(await failure(client)).toMatchObject({ code: "ERR_TLS_PEER_ALERT" });
-    expect(await told).toMatchObject({ code: "ERR_TLS_PEER_ALERT" });
-  });
+  test.each(["before the handshake", "in a listener of secureConnect"])(
+    "a write %s, when the failure comes in the same bytes as the handshake's end, is told that failure",
+    async (when) => {
+      const [left, near] = duplexPair();
+      const [right, far] = duplexPair();
+      const server = upgradeServer(right, { cert, key });
+      server.on("error", () => undefined);
+      const client = upgradeClient(left, { ca, servername: "localhost" });
+      client.on("error", () => undefined);
+      const told = new Promise<Error | null | undefined>((resolve) => {
+        const write = (): void => void client.write("secret", resolve);
+        if (when === "before the handshake") write();
+        else client.once("secureConnect", write);
+      });
+      // A second ClientHello: the server's flight and its alert then come in one piece.
+      near.on("data", (hello: Buffer) => {
+        far.write(hello);
+        far.write(hello);
+      });
+      const flight: Buffer[] = [];
+      far.on("data", (bytes: Buffer) => flight.push(bytes));
+      await failure(server);
+      await settled();
+      near.removeAllListeners("data").resume();
+      near.write(Buffer.concat(flight));
+      expect(await failure(client)).toMatchObject({ code: "ERR_TLS_PEER_ALERT" });
+      expect(await told).toMatchObject({ code: "ERR_TLS_PEER_ALERT" });
+    },
+  );
 
   test("a write that waits for a handshake that fails is told so", async () => {
     const { port } = await listen();

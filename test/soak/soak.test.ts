@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import type { Report } from "./soak.ts";
 
 /** Three or four of each kind; `npm run soak -- --connections 10000` is the long one. */
-const CONNECTIONS = 300;
+const CONNECTIONS = 240;
 
 test("hundreds of connections with every kind of fault end as they should, and leave nothing behind", async () => {
   const words = ["--expose-gc", "--import", "tsx", "test/soak/main.ts", "--json"];

@@ -48,7 +48,10 @@ export async function soak(connections: number, atOnce: number, only = ""): Prom
   process.on("uncaughtException", surprise("uncaught exception"));
   process.on("warning", surprise("warning"));
   // What is loaded, compiled and pooled once is there before the count.
-  await round(faults, 2 * faults.length, atOnce, new Map(), { done: 0, lost: {} });
+  await round(faults, Math.max(faults.length, Math.ceil(connections / 10)), atOnce, new Map(), {
+    done: 0,
+    lost: {},
+  });
   const before = await census();
   const tallies = new Map<string, Tally>();
   const honest = { done: 0, lost: {} };
