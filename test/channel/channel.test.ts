@@ -2,9 +2,10 @@ import { describe, expect, test } from "vitest";
 import { concat, EMPTY, fromUtf8, toHex, utf8 } from "../../src/protocol/bytes.ts";
 import { UsageError } from "../../src/protocol/errors.ts";
 import { TicketKeys } from "../../src/channel/tickets.ts";
+import { nextTrafficSecret } from "../../src/schedule/traffic.ts";
 import { credentials, provider } from "../support/credentials.ts";
 import { Pair, withQkd, type PairOptions, type Side } from "../support/pair.ts";
-import { clear, forger, recordsOf } from "../support/records.ts";
+import { clear, forger, forgerFor, recordsOf } from "../support/records.ts";
 import { clock } from "../support/scripted-source.ts";
 
 describe("a channel in memory", () => {
@@ -415,6 +416,18 @@ describe("§4.7.3: key updates", () => {
     pair.take("client", pair.client.receive(forger(pair, "server").keyUpdate(2)));
     expect(pair.error("client")).toMatchObject({ alert: "illegal_parameter" });
   });
+
+  test.each(SIDES)(
+    "§4.7.3: a record under the next key without a KeyUpdate is bad_record_mac: %s",
+    (side) => {
+      const pair = quiet();
+      const { suite, secrets } = pair[side].established!;
+      const next = nextTrafficSecret(provider.hash(suite.hash), secrets[`${other(side)}Traffic`]);
+      const record = forgerFor(suite.name, next).record("application_data", utf8("early"));
+      pair.take(side, pair[side].receive(record));
+      expect(pair.error(side)).toMatchObject({ alert: "bad_record_mac" });
+    },
+  );
 
   test("§5.1: a message behind it in the same record is unexpected_message", () => {
     const pair = quiet();

@@ -29,6 +29,7 @@ const SHARED: readonly Row[] = [
   ["groups", []],
   ["groups", ["ffdhe2048"]],
   ["groups", ["x25519"]],
+  ["groups", ["X25519MLKEM768", "X25519MLKEM768"]],
   ["signatureSchemes", []],
   ["signatureSchemes", ["rsa_md5"]],
   ["alpn", "h2"],

@@ -6,6 +6,8 @@ import { clientConfig, serverConfig, type ServerOptions } from "../../src/channe
 import { firstOffer, secondOffer } from "../../src/handshake/offer.ts";
 import { concat, fromHex, toHex, utf8 } from "../../src/protocol/bytes.ts";
 import { ContentType } from "../../src/protocol/iana.ts";
+import { RecordOpener } from "../../src/record/protection.ts";
+import { trafficKeys } from "../../src/schedule/traffic.ts";
 import { encode } from "../../src/wire/codec.ts";
 import { encodeHandshake } from "../../src/wire/handshake.ts";
 import { ClientHello, decodeServerHello } from "../../src/wire/hello.ts";
@@ -290,6 +292,34 @@ describe("§5.1 and §5.2: what may stand in a record", () => {
     });
   });
 
+  test("§5.1: a ServerHello whose record goes on with another message is unexpected_message", () => {
+    const pair = new Pair();
+    pair.take("client", pair.client.start());
+    pair.carry("client");
+    const [hello] = recordsOf(concat(pair.server.takeOutput()));
+    const more = concat([hello!.fragment, Uint8Array.of(8, 0, 0, 2, 0, 0)]);
+    pair.take("client", pair.client.receive(clear("handshake", more)));
+    expect(pair.error("client")).toMatchObject({ alert: "unexpected_message" });
+  });
+
+  test.each(SIDES)("§5.1: an alert is a record of its own, fatal but for close_notify: %s", (side) => {
+    const sent = (end: (channel: Channel) => void) => {
+      const { pair, records } = recorded();
+      const { suite, secrets } = pair[side].established!;
+      const opener = new RecordOpener(trafficKeys(provider, suite, secrets[`${side}Traffic`].slice()));
+      records(side);
+      end(pair[side]);
+      pair.settle();
+      return records(side).map(({ type, fragment }) => {
+        const header = Uint8Array.of(type, 3, 3, fragment.length >> 8, fragment.length & 0xff);
+        return opener.open({ type, header, fragment });
+      });
+    };
+    const alert = (...content: number[]) => [{ type: ContentType.alert, content: Uint8Array.from(content) }];
+    expect(sent((channel) => channel.close())).toEqual(alert(1, 0));
+    expect(sent((channel) => channel.abort(new Error("over")))).toEqual(alert(2, 80));
+  });
+
   test("§5.1: a HelloRetryRequest whose record goes on with another message is unexpected_message", () => {
     const pair = new Pair({ server: { demandsCookie: true } });
     pair.take("client", pair.client.start());
@@ -337,6 +367,7 @@ describe("§5.1 and §5.2: what may stand in a record", () => {
 
   test.each([
     ["what is no record", utf8("GET / HTTP/1.1\r\n\r\n"), "decode_error"],
+    ["§E.5: an SSL 2.0 hello is no record", fromHex("802e010303000300000020001301")!, "decode_error"],
     ["a record of 2^14 + 1 bytes in the clear", Uint8Array.of(22, 3, 1, 0x40, 1), "record_overflow"],
     ["a record of 2^14 + 257 protected bytes", Uint8Array.of(23, 3, 3, 0x41, 1), "record_overflow"],
     ["application data before any key", clear("application_data", new Uint8Array(40)), "unexpected_message"],

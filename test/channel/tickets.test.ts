@@ -189,6 +189,14 @@ describe("§4.7.1: resumption", () => {
     expect(resumed(comeBack({ second: other, bend }))).toBe(false);
   });
 
+  test("§4.7.1: the server tells the name that the resuming hello has", () => {
+    const pair = comeBack();
+    expect(resumed(pair)).toBe(true);
+    expect(pair.server.established?.serverName).toBe("localhost");
+    const silent = comeBack({ second: { client: { sendServerName: false } } });
+    expect(silent.server.established?.serverName).toBeUndefined();
+  });
+
   test("another suite of the same hash resumes; a suite of another hash does not", () => {
     const chacha = { suites: ["TLS_CHACHA20_POLY1305_SHA256"] } as const;
     const both = { suites: ["TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256"] } as const;

@@ -1,4 +1,7 @@
 /** Signatures of both providers: published vectors, every key form, and each other's work. */
+import { OneAsymmetricKey } from "@peculiar/asn1-asym-key";
+import { AsnConvert } from "@peculiar/asn1-schema";
+import { AlgorithmIdentifier } from "@peculiar/asn1-x509";
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { readSpki, seedPkcs8, writeSpki } from "../../src/crypto/keys.ts";
@@ -220,6 +223,25 @@ describe("one provider's signature is the other's", () => {
     expect(verifier?.verify("rsa-pss-sha256", MESSAGE, signed(32))).toBe(true);
     expect(verifier?.verify("rsa-pss-sha256", MESSAGE, signed(20))).toBe(false);
   });
+});
+
+test("RFC 9846 §4.3.3: what an RSASSA-PSS key says of its hash binds every signature under it", () => {
+  const node = nodeProvider();
+  const hash = { hashAlgorithm: "sha256", mgf1HashAlgorithm: "sha256" } as const;
+  const bound = generateKeyPairSync("rsa-pss", { modulusLength: 2048, ...hash });
+  const pkcs8 = AsnConvert.parse(bound.privateKey.export({ format: "der", type: "pkcs8" }), OneAsymmetricKey);
+  // The same numbers as a key that says nothing, and signs with any hash.
+  pkcs8.privateKeyAlgorithm = new AlgorithmIdentifier({ algorithm: "1.2.840.113549.1.1.10" });
+  const free = node.signingKey(new Uint8Array(AsnConvert.serialize(pkcs8)));
+  const verifier = node.verifyingKey(spkiOf(bound.publicKey));
+  for (const [algorithm, right] of [
+    ["rsa-pss-sha256", true],
+    ["rsa-pss-sha384", false],
+  ] as const) {
+    const signature = free.sign(algorithm, MESSAGE);
+    expect(node.verifyingKey(free.spki)?.verify(algorithm, MESSAGE, signature)).toBe(true);
+    expect(verifier?.verify(algorithm, MESSAGE, signature)).toBe(right);
+  }
 });
 
 function expectTampering(

@@ -155,7 +155,7 @@ describe("§4.2.3: what a ServerHello must and must not say", () => {
       { client: { psks: [psk] }, server: { psks: [psk], suites: ["TLS_AES_128_GCM_SHA256"] } },
     ],
     [
-      "an extension that was not offered is unsupported_extension",
+      "§4.2.3: an extension that was not offered is unsupported_extension",
       "unsupported_extension",
       rewriting("server_hello", (body) => {
         const at = 35 + body[34]! + 3;
@@ -252,6 +252,11 @@ describe("§4.2.4: what a HelloRetryRequest must and must not say", () => {
       retried(() => ({ cipher_suite: 0x1304 })),
     ],
     [
+      "with compression is illegal_parameter",
+      "illegal_parameter",
+      retried(() => ({ legacy_compression_method: 1 })),
+    ],
+    [
       "with another session id is illegal_parameter",
       "illegal_parameter",
       retried(() => ({ legacy_session_id_echo: new Uint8Array(1) })),
@@ -300,6 +305,14 @@ describe("§4.2.4: what a HelloRetryRequest must and must not say", () => {
     expect(refused(guarded, retry).error).toMatchObject({ alert: "illegal_parameter" });
   });
 
+  test("§4.2.4: another version afterwards is illegal_parameter", () => {
+    const bent = extended({ supported_versions: 0x0305 });
+    let seen = 0;
+    const edit: Edit = (name, body, from) =>
+      name === "server_hello" && ++seen === 2 ? bent(name, body, from) : undefined;
+    expect(refused(edit, retry).error).toMatchObject({ alert: "illegal_parameter" });
+  });
+
   test("a client whose only PSK does not fit its suite ends the handshake itself", () => {
     const options: EnginesOptions = {
       client: { psks: [psk], authentication: "psk" },
@@ -317,7 +330,7 @@ describe("§4.4.1 and §4.4.2: the encrypted part", () => {
     }));
   const rules: readonly (readonly [string, string, Edit, EnginesOptions?])[] = [
     [
-      "an extension that was not offered is unsupported_extension",
+      "§4.4.1: an extension that was not offered is unsupported_extension",
       "unsupported_extension",
       ee({ record_size_limit: 100 }),
     ],

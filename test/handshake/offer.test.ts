@@ -72,6 +72,50 @@ describe("§4.2.2: the first ClientHello", () => {
     expect(hello.extensions.cookie).toBeUndefined();
   });
 
+  test("§4.2.2: says TLS 1.2 in legacy_version and no compression, in its second hello too", () => {
+    const settings = settingsOf();
+    const first = firstOffer(settings, []).offer;
+    first.transcript.foldRetry(provider.hash("sha384"));
+    const second = secondOffer(settings, first, retry({ key_share: 0x11ed })).offer;
+    for (const { hello } of [first, second]) {
+      expect(hello.legacy_version).toBe(0x0303);
+      expect(hello.legacy_compression_methods).toEqual(Uint8Array.of(0));
+    }
+  });
+
+  test("§4.3.8: two shares have no key in common, though both hold X25519", () => {
+    const settings = settingsOf({
+      groups: ["X25519MLKEM768", "x25519"],
+      keyShares: 2,
+      policy: { mlkem: "preferred", qkd: "off" },
+      dangerous: { allowClassical: true },
+    });
+    const [hybrid, classical] = firstOffer(settings, []).offer.hello.extensions.key_share!;
+    expect(classical!.key_exchange).toHaveLength(32);
+    expect(hybrid!.key_exchange.slice(-32)).not.toEqual(classical!.key_exchange);
+  });
+
+  test("§9.2: has every extension that its features ask for, and no other", () => {
+    const names = (options: object) => {
+      const settings = settingsOf(options);
+      const { extensions } = firstOffer(settings, staticPsks(settings)).offer.hello;
+      return Object.keys(extensions).toSorted();
+    };
+    const always = ["key_share", "supported_groups", "supported_versions"];
+    const certificates = [...always, "signature_algorithms"];
+    expect(names({ serverName: "127.0.0.1", resumption: false })).toEqual(certificates.toSorted());
+    expect(names({})).toEqual([...certificates, "psk_key_exchange_modes", "server_name"].toSorted());
+    const psk = { psks: [{ identity: "one", key }], authentication: "psk", sendServerName: false };
+    expect(names(psk)).toEqual([...always, "pre_shared_key", "psk_key_exchange_modes"].toSorted());
+  });
+
+  test("§4.3.9: pre_shared_key never goes without psk_key_exchange_modes", () => {
+    const settings = settingsOf({ psks: [{ identity: "one", key }], resumption: false });
+    const { extensions } = firstOffer(settings, staticPsks(settings)).offer.hello;
+    expect(extensions.pre_shared_key?.identities).toHaveLength(1);
+    expect(extensions.psk_key_exchange_modes).toEqual([1]);
+  });
+
   test("psk_ke is offered by option only", () => {
     const modes = (options: object) =>
       firstOffer(settingsOf(options), []).offer.hello.extensions.psk_key_exchange_modes;
