@@ -38,12 +38,7 @@ export function loadIdentity(
       option: "key",
     });
   }
-  if (leaf.version !== 3) {
-    // RFC 9846 §4.5.1.2.
-    throw new UsageError("ERR_OPTION_INVALID", `\`cert\` is X.509v${leaf.version} where TLS wants v3`, {
-      option: "cert",
-    });
-  }
+  checkUse(leaf);
   const schemes = schemesFor(signingKey.kind).filter((name) => fits(name, leaf.publicKey.modulusBits));
   return Object.freeze({
     chain: Object.freeze(inOrder(leaf, certificates).map(({ der }) => der)),
@@ -65,6 +60,19 @@ function signingKeyFrom(provider: CryptoProvider, pkcs8: Uint8Array): SigningKey
   } catch (cause) {
     if (!(cause instanceof UsageError)) throw cause;
     throw new UsageError(cause.code, `\`key\` is not usable: ${cause.message}`, { option: "key", cause });
+  }
+}
+
+/** What every peer would refuse. RFC 9846 §4.5.1.2. */
+function checkUse({ version, keyUsage }: Certificate): void {
+  const fault =
+    version !== 3
+      ? `is X.509v${version} where TLS wants v3`
+      : keyUsage?.includes("digitalSignature") === false
+        ? "is not meant for digital signatures (key usage)"
+        : undefined;
+  if (fault !== undefined) {
+    throw new UsageError("ERR_OPTION_INVALID", `\`cert\` ${fault}`, { option: "cert" });
   }
 }
 

@@ -77,6 +77,13 @@ describe("loadIdentity", () => {
     expect(schemes).toEqual(["rsa_pss_rsae_sha256", "rsa_pss_rsae_sha384"]);
   });
 
+  test("RFC 9846 §4.5.1.2: a leaf whose key usage is not to sign is refused", () => {
+    const party = issue(root, { ...server, keyUsage: ["keyAgreement"] });
+    expect(() => loadIdentity(provider, { cert: bundle(party), key: keyOf(party) })).toThrow(
+      expect.objectContaining({ option: "cert", code: "ERR_OPTION_INVALID" }),
+    );
+  });
+
   test("names the field at fault", () => {
     const good = { cert: bundle(leaf), key: keyOf(leaf) };
     const refuses = (changes: Partial<typeof good>, option: string, code = "ERR_FILE_INVALID") =>
