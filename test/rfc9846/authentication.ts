@@ -115,7 +115,11 @@ const rules = [
       "the key signs with a scheme of the peer's",
       "handshake/authenticate: the first that the peer can verify, with a scheme that the peer offered",
     ),
-    both("digitalSignature is among the key usages", "pki/verify: a leaf that does not sign"),
+    both(
+      "digitalSignature is among the key usages",
+      "pki/verify: a leaf that does not sign",
+      "pki/identity: RFC 9846 §4.5.1.2: a leaf whose key usage is not to sign is refused",
+    ),
     both(
       "the key fits a scheme that is spoken",
       "handshake/authenticate: §4.4.2: a client whose key fits no scheme of the server's sends none",

@@ -34,7 +34,8 @@ const rules = [
   ),
   section(
     "8.2",
-    exempt("server", "what seems replayed is refused, and the handshake goes on", NO_EARLY_DATA),
+    exempt("server", "what seems replayed is refused", NO_EARLY_DATA),
+    exempt("server", "and the handshake goes on", NO_EARLY_DATA),
     exempt("server", "the record of hellos is kept by validated parts alone", NO_EARLY_DATA),
   ),
   section(

@@ -1,5 +1,5 @@
 /** Chapters 1 and 2. */
-import { both, client, exempt, OTHER_AUTHORS, section, server } from "./requirement.ts";
+import { both, exempt, OTHER_AUTHORS, section, server } from "./requirement.ts";
 
 export const overview = [
   section("1", exempt("both", "an application protocol says how it uses TLS", OTHER_AUTHORS)),
@@ -29,9 +29,6 @@ export const overview = [
     both(
       "an external PSK has its identity and hash from the start",
       "channel/psk: text becomes bytes, the hash is SHA-256 unless said otherwise",
-    ),
-    client(
-      "an external PSK is offered for its hash alone",
       "handshake/offer: RFC 9258: an imported key is offered",
     ),
   ),
