@@ -66,8 +66,8 @@ function findings({ honest, tallies, surprises, before, after }: Omit<Report, "f
   for (const [how, count] of Object.entries(honest.lost)) found.push(`${count} honest connections: ${how}`);
   for (const { name, wrong } of tallies)
     for (const [how, count] of Object.entries(wrong)) found.push(`${name}: ${count} ended ${how}`);
-  if (after.left > 0)
-    found.push(`${after.left} of ${after.watched} objects of connections were not collected`);
+  for (const { left, watched } of [before, after])
+    if (left > 0) found.push(`${left} of ${watched} objects of connections were not collected`);
   if (!same(after.handles, {})) found.push(`handles are left: ${JSON.stringify(after.handles)}`);
   if (!same(before.active, after.active)) found.push(`${JSON.stringify(after.active)} holds the process`);
   const grown = after.heapBytes - before.heapBytes;
