@@ -1,5 +1,6 @@
 /** What is alive in this process: every socket of ours that was made, every timer and handle, and the heap. */
 import { createHook } from "node:async_hooks";
+import v8 from "node:v8";
 import type { QkdTlsSocket } from "../../src/index.ts";
 
 /** Kinds of handle that belong to connections; `process.getActiveResourcesInfo()` leaves out the unref'd ones. */
@@ -31,7 +32,11 @@ export interface Census {
   /** Sockets, channels and transports that were watched, and those of them that garbage collection leaves. */
   readonly watched: number;
   readonly left: number;
+  /** All objects of the process. */
+  readonly objects: number;
+  /** With the code that the engine compiled, of which there is more the longer it runs. */
   readonly heapBytes: number;
+  readonly bufferBytes: number;
   readonly rssBytes: number;
 }
 
@@ -57,13 +62,16 @@ export async function census(): Promise<Census> {
   }
   const total = watched.splice(0).length;
   await collect();
-  const { heapUsed, rss } = process.memoryUsage();
+  const objects = v8.queryObjects(Object, { format: "count" });
+  const { heapUsed, arrayBuffers, rss } = process.memoryUsage();
   return {
     handles: counted([...alive.values()]),
     active: counted(process.getActiveResourcesInfo()),
     watched: total,
     left,
+    objects,
     heapBytes: heapUsed,
+    bufferBytes: arrayBuffers,
     rssBytes: rss,
   };
 }

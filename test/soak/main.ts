@@ -41,7 +41,9 @@ function print({ tallies, honest, before, after, findings }: Report, seconds: nu
     void lines.push(`${what.padEnd(34)}${String(was).padEnd(40)}${String(is)}`);
   lines.push("", `honest connections beside them: ${honest.done}, of which lost: ${sum(honest.lost)}`, "");
   row("", "before", "after");
+  row("objects", before.objects, after.objects);
   row("heap after collection", mega(before.heapBytes), mega(after.heapBytes));
+  row("buffers", mega(before.bufferBytes), mega(after.bufferBytes));
   row("resident", mega(before.rssBytes), mega(after.rssBytes));
   row("timers and sockets", JSON.stringify(before.handles), JSON.stringify(after.handles));
   row("what holds the process", JSON.stringify(before.active), JSON.stringify(after.active));

@@ -7,7 +7,14 @@ import type { Report } from "./soak.ts";
 const CONNECTIONS = 240;
 
 test("hundreds of connections with every kind of fault end as they should, and leave nothing behind", async () => {
-  const words = ["--expose-gc", "--import", "tsx", "test/soak/main.ts", "--json"];
+  const words = [
+    "--expose-gc",
+    "--disable-warning=ExperimentalWarning",
+    "--import",
+    "tsx",
+    "test/soak/main.ts",
+    "--json",
+  ];
   const { stdout } = await promisify(execFile)(
     process.execPath,
     [...words, "--connections", String(CONNECTIONS)],
