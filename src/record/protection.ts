@@ -115,7 +115,7 @@ export class RecordOpener {
         `record of ${inner.length} bytes`,
       );
     }
-    // A third of a nanosecond for each byte of padding; what the application does with the content tells more.
+    // Up to a nanosecond for each byte of padding; what the application does with the content tells more.
     let end = inner.length - 1;
     while (end >= 0 && inner[end] === 0) end--;
     if (end < 0) {
