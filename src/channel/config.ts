@@ -90,6 +90,8 @@ export interface ClientOptions extends SharedOptions {
   readonly qkd?: QkdIdentityOptions & { readonly peer: string };
   /** The first that the server can verify is shown. */
   readonly credentials?: readonly Credential[];
+  /** Ask the server for an OCSP answer, which `verify_peer` then carries and nothing here checks; default false. */
+  readonly requestOCSP?: boolean;
   readonly session?: Uint8Array;
   readonly resumption?: boolean;
   readonly acceptsUnverified?: boolean;
@@ -148,6 +150,7 @@ const CLIENT = [
   "keyShares",
   "authentication",
   "credentials",
+  "requestOCSP",
   "session",
   "resumption",
   "acceptsUnverified",
@@ -188,6 +191,7 @@ export function clientConfig(options: ClientOptions): ClientConfig {
       ...(qkd === undefined ? {} : { qkd: { ...qkdSettings(qkd), peer: sae(qkd.peer, "qkd.peer") } }),
       credentials: list(options, "credentials", CREDENTIALS, isCredential),
       ...(options.session === undefined ? {} : { session: decodeSession(options.session) }),
+      requestOCSP: flag(options, "requestOCSP", false),
       resumption: flag(options, "resumption", true),
       acceptsUnverified: flag(options, "acceptsUnverified", false),
       middleboxCompatibility: flag(options, "middleboxCompatibility", true),

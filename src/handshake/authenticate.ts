@@ -1,6 +1,11 @@
 import { concat, EMPTY, equal, utf8 } from "../protocol/bytes.ts";
 import { ProtocolError, TrustError } from "../protocol/errors.ts";
-import { nameOf, SignatureScheme, type SignatureSchemeName } from "../protocol/iana.ts";
+import {
+  CertificateStatusType,
+  nameOf,
+  SignatureScheme,
+  type SignatureSchemeName,
+} from "../protocol/iana.ts";
 import { schemeOf } from "../crypto/schemes.ts";
 import type { HashAlgorithm, SignatureAlgorithm, VerifyingKey } from "../crypto/provider.ts";
 import { decode } from "../wire/codec.ts";
@@ -62,11 +67,15 @@ export function algorithmOf(name: SignatureSchemeName): SignatureAlgorithm {
   return scheme.algorithm;
 }
 
-/** A Certificate message of ours. RFC 9846 §4.5.1. */
-export function certificateMessage(chain: readonly Uint8Array[], context = EMPTY): Uint8Array {
+/** A Certificate message of ours, `ocspResponse` beside its leaf. RFC 9846 §4.5.1. */
+export function certificateMessage(chain: readonly Uint8Array[], ocspResponse?: Uint8Array): Uint8Array {
+  const stapled =
+    ocspResponse === undefined
+      ? {}
+      : { status_request: { status_type: CertificateStatusType.ocsp, response: ocspResponse } };
   return encodeHandshake("certificate", Certificate, {
-    certificate_request_context: context,
-    certificate_list: chain.map((cert_data) => ({ cert_data, extensions: {} })),
+    certificate_request_context: EMPTY,
+    certificate_list: chain.map((cert_data, at) => ({ cert_data, extensions: at === 0 ? stapled : {} })),
   });
 }
 
@@ -78,8 +87,18 @@ export function certificateVerifyMessage(scheme: SignatureSchemeName, signature:
   });
 }
 
-/** The peer's chain, copied out of the record. Throws a ProtocolError. */
-export function readCertificate(body: Uint8Array, settings: Settings): readonly Uint8Array[] {
+/** A peer's chain, and the OCSP answer beside its leaf. */
+export interface ShownCertificate {
+  readonly chain: readonly Uint8Array[];
+  readonly ocspResponse?: Uint8Array;
+}
+
+/** The peer's certificate, copied out of the record. Throws a ProtocolError. */
+export function readCertificate(
+  body: Uint8Array,
+  settings: Settings,
+  asked: ReadonlySet<number> = NOTHING,
+): ShownCertificate {
   const message = decode(Certificate, body);
   if (message.certificate_request_context.length > 0) {
     throw illegalParameter("certificate: certificate_request_context is not empty");
@@ -91,13 +110,23 @@ export function readCertificate(body: Uint8Array, settings: Settings): readonly 
       `certificate: ${message.certificate_list.length} certificates, at most ${settings.maxChainLength} are read`,
     );
   }
-  return message.certificate_list.map((entry) => {
-    if ((entry.extensions.present?.length ?? 0) > 0) {
+  for (const { extensions } of message.certificate_list) {
+    if (extensions.present?.some((type) => !asked.has(type))) {
       throw unsupportedExtension("certificate: an extension that was not asked for");
     }
-    return entry.cert_data.slice();
-  });
+    if (extensions.status_request && extensions.status_request.status_type !== CertificateStatusType.ocsp) {
+      throw illegalParameter("certificate: status_request of a type that was not asked for");
+    }
+  }
+  const [leaf] = message.certificate_list;
+  const status = leaf?.extensions.status_request;
+  return {
+    chain: message.certificate_list.map(({ cert_data }) => cert_data.slice()),
+    ...(status === undefined ? {} : { ocspResponse: status.response.slice() }),
+  };
 }
+
+const NOTHING: ReadonlySet<number> = new Set();
 
 /** Proof that the peer holds the key of its certificate; only `checkCertificateVerify` makes one. */
 export interface ProvenKey {

@@ -4,7 +4,7 @@ import type { HashAlgorithm, VerifyingKey } from "../crypto/provider.ts";
 import type { HandshakeMessage } from "../record/framer.ts";
 import type { HandshakeSecret } from "../schedule/stages.ts";
 import type { Transcript } from "../schedule/transcript.ts";
-import type { ChosenCredential, ProvenKey } from "./authenticate.ts";
+import type { ChosenCredential, ProvenKey, ShownCertificate } from "./authenticate.ts";
 import type { ConnectionSecrets } from "./established.ts";
 import type { Offer, OfferedPsk } from "./offer.ts";
 import type { Degradation, KeyLeg } from "./policy.ts";
@@ -33,8 +33,7 @@ export interface Agreed {
 }
 
 /** The server's word on itself once it was proven and judged. */
-export interface ServerIdentity {
-  readonly chain: readonly Uint8Array[];
+export interface ServerIdentity extends ShownCertificate {
   readonly scheme?: SignatureSchemeName;
   readonly verdict: Verdict;
 }
@@ -57,14 +56,14 @@ export type ClientState =
       readonly at: "WAIT_CV";
       readonly agreed: Agreed;
       readonly request: AskedCertificate | undefined;
-      readonly chain: readonly Uint8Array[];
+      readonly shown: ShownCertificate;
       readonly key: VerifyingKey;
     }
   | {
       readonly at: "WAIT_VERDICT";
       readonly agreed: Agreed;
       readonly request: AskedCertificate | undefined;
-      readonly chain: readonly Uint8Array[];
+      readonly shown: ShownCertificate;
       readonly proven: ProvenKey;
     }
   | {

@@ -130,32 +130,32 @@ function onCertificate(
   message: HandshakeMessage,
   settings: ClientSettings,
 ): ClientStep {
-  const chain = readCertificate(message.body, settings);
-  const [leaf] = chain;
+  const shown = readCertificate(message.body, settings, state.agreed.offer.sent);
+  const [leaf] = shown.chain;
   if (leaf === undefined) {
     throw new ProtocolError("ERR_TLS_DECODE", "decode_error", "certificate: the server sent none");
   }
   const key = settings.publicKeyOf(leaf);
   state.agreed.transcript.add(message.bytes);
   const request = state.at === "WAIT_CERT" ? state.request : undefined;
-  return moveTo({ at: "WAIT_CV", agreed: state.agreed, request, chain, key });
+  return moveTo({ at: "WAIT_CV", agreed: state.agreed, request, shown, key });
 }
 
 function onCertificateVerify(
-  { agreed, request, chain, key }: In<"WAIT_CV">,
+  { agreed, request, shown, key }: In<"WAIT_CV">,
   message: HandshakeMessage,
   settings: ClientSettings,
 ): ClientStep {
   const proven = checkCertificateVerify(message.body, "server", key, agreed.transcript.hash(), settings);
   agreed.transcript.add(message.bytes);
   return moveTo(
-    { at: "WAIT_VERDICT", agreed, request, chain, proven },
+    { at: "WAIT_VERDICT", agreed, request, shown, proven },
     {
       do: "ask",
       question: {
         ask: "verify_peer",
         purpose: "server",
-        chain,
+        ...shown,
         ...(settings.serverName === undefined ? {} : { name: settings.serverName }),
       },
     },
@@ -163,12 +163,17 @@ function onCertificateVerify(
 }
 
 function onVerdict(
-  { agreed, request, chain, proven }: In<"WAIT_VERDICT">,
+  { agreed, request, shown, proven }: In<"WAIT_VERDICT">,
   verdict: Verdict,
   settings: ClientSettings,
 ): ClientStep {
   if (!settings.acceptsUnverified) demandAuthorized(verdict);
-  return moveTo({ at: "WAIT_FINISHED", agreed, request, server: { chain, scheme: proven.scheme, verdict } });
+  return moveTo({
+    at: "WAIT_FINISHED",
+    agreed,
+    request,
+    server: { ...shown, scheme: proven.scheme, verdict },
+  });
 }
 
 function onFinished(
@@ -322,6 +327,7 @@ function describe(
     peer: {
       by: server.scheme === undefined ? ownProof(agreed, settings) : "certificate",
       chain: server.chain,
+      ...(server.ocspResponse === undefined ? {} : { ocspResponse: server.ocspResponse }),
       ...(server.scheme === undefined ? identity : { scheme: server.scheme }),
     },
     verdict: server.verdict,

@@ -23,6 +23,8 @@ export interface Authentication {
   /** DER chain, leaf first; empty without a certificate. */
   readonly chain: readonly Uint8Array[];
   readonly scheme?: SignatureSchemeName;
+  /** The OCSP answer that was shown beside the certificate, DER. */
+  readonly ocspResponse?: Uint8Array;
   /** External PSK identity, when one authenticated. */
   readonly pskIdentity?: Uint8Array;
 }

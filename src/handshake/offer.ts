@@ -1,5 +1,12 @@
 import { utf8, wipe } from "../protocol/bytes.ts";
-import { ExtensionType, PskKeyExchangeMode, SignatureScheme, TLS12, TLS13 } from "../protocol/iana.ts";
+import {
+  CertificateStatusType,
+  ExtensionType,
+  PskKeyExchangeMode,
+  SignatureScheme,
+  TLS12,
+  TLS13,
+} from "../protocol/iana.ts";
 import { encodeHandshake } from "../wire/handshake.ts";
 import { bindersBytes, ClientHello, type ClientExtensions, type HelloRetryRequest } from "../wire/hello.ts";
 import { suiteOf } from "../crypto/suites.ts";
@@ -139,6 +146,7 @@ function firstExtensions(
     ...(named
       ? { server_name: [{ name_type: 0, host_name: utf8(asciiHostName(settings.serverName)) }] }
       : {}),
+    ...(certificates && settings.requestOCSP ? { status_request: OCSP_REQUEST } : {}),
     supported_versions: [TLS13],
     supported_groups: settings.groups.map((group) => group.code),
     key_share: keyShares(exchanges),
@@ -154,6 +162,9 @@ function firstExtensions(
     ...preSharedKey(settings, psks),
   };
 }
+
+/** No responder is preferred, and nothing is said to it. RFC 6066 §8. */
+const OCSP_REQUEST = { status_type: CertificateStatusType.ocsp, request: new Uint8Array(4) } as const;
 
 const keyShares = (exchanges: ReadonlyMap<number, PendingExchange>) =>
   [...exchanges].map(([group, { share }]) => ({ group, key_exchange: share }));

@@ -19,6 +19,8 @@ export type Question =
       /** DER certificates as sent, leaf first. */
       readonly chain: readonly Uint8Array[];
       readonly name?: string;
+      /** The server's OCSP answer, DER, where one was asked for and came; nobody has looked into it yet. */
+      readonly ocspResponse?: Uint8Array;
       /** The chain is that of an earlier connection that is about to be resumed; a refusal costs the resumption alone. */
       readonly resumes?: true;
     }
@@ -67,6 +69,8 @@ export interface Credential {
   readonly key: SigningKey | "external";
   /** Signature schemes the key can do, best first. */
   readonly schemes: readonly SignatureSchemeName[];
+  /** DER, shown to a client that asks for it. RFC 6066 §8. */
+  readonly ocspResponse?: Uint8Array;
   /** DER names of CAs: shown only to a peer whose certificate_authorities hold one of them; absent, to any peer. */
   readonly issuers?: readonly Uint8Array[];
 }

@@ -1,6 +1,12 @@
 /** A server's first flight, from ServerHello to Finished. RFC 9846 §2 and §4.2.3. */
 import { utf8, wipe } from "../protocol/bytes.ts";
-import { PskKeyExchangeMode, SignatureScheme, TLS12, TLS13 } from "../protocol/iana.ts";
+import {
+  CertificateStatusType,
+  PskKeyExchangeMode,
+  SignatureScheme,
+  TLS12,
+  TLS13,
+} from "../protocol/iana.ts";
 import { CertificateRequest, EncryptedExtensions, encodeHandshake } from "../wire/handshake.ts";
 import { ServerHello } from "../wire/hello.ts";
 import { EarlySecret } from "../schedule/stages.ts";
@@ -46,7 +52,8 @@ export function answer(draft: Draft, psk: FoundPsk | undefined, settings: Server
   const { transcript } = draft;
   if (own === undefined) return finish(flight, effects, settings);
   const { credential, scheme } = own;
-  const certificate = certificateMessage(credential.chain);
+  const stapled = draft.received.hello.extensions.status_request?.status_type === CertificateStatusType.ocsp;
+  const certificate = certificateMessage(credential.chain, stapled ? credential.ocspResponse : undefined);
   transcript.add(certificate);
   effects.push({ do: "send", message: certificate });
   const content = signedContent("server", transcript.hash());

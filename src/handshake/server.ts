@@ -124,7 +124,7 @@ function onCertificate(
   message: HandshakeMessage,
   settings: ServerSettings,
 ): ServerStep {
-  const chain = readCertificate(message.body, settings);
+  const { chain } = readCertificate(message.body, settings);
   answered.flight.draft.transcript.add(message.bytes);
   const [leaf] = chain;
   if (leaf === undefined) {

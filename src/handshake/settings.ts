@@ -53,6 +53,8 @@ export interface ClientSettings extends Settings {
     /** True when the QKD key alone may authenticate the peer (no RFC 9973, no certificate). */
     readonly authenticates: boolean;
   };
+  /** Whether the server is asked for an OCSP answer beside its certificate. RFC 6066 §8. */
+  readonly requestOCSP: boolean;
   /** Ours; the first that the server can verify is shown. */
   readonly credentials: readonly Credential[];
   readonly session?: Session;

@@ -86,8 +86,8 @@ function connectionConfig(
   options: ConnectOptions,
 ): { readonly config: ClientConfig; readonly shares: NextKeyShares } {
   const called = options.pskCallback?.(null) ?? undefined;
-  const { authentication, keyShares, middleboxCompatibility, resumption } = options;
-  const key = JSON.stringify([authentication, keyShares, middleboxCompatibility, resumption]);
+  const { authentication, keyShares, middleboxCompatibility, requestOCSP, resumption } = options;
+  const key = JSON.stringify([authentication, keyShares, middleboxCompatibility, requestOCSP, resumption]);
   const known = called === undefined ? configs.get(context)?.get(key) : undefined;
   const shares = known ?? new NextKeyShares(makeConfig(context, options, called));
   if (known === undefined && called === undefined) {
@@ -144,6 +144,7 @@ function makeConfig(
     ...(options.middleboxCompatibility === undefined
       ? {}
       : { middleboxCompatibility: options.middleboxCompatibility }),
+    requestOCSP: options.requestOCSP ?? false,
     resumption: options.resumption ?? true,
     acceptsUnverified: own.rejectUnauthorized === false,
     keyLog: own.keylog ?? true,

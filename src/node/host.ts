@@ -73,7 +73,7 @@ function answer(
 
 /** The chain, the name and then whatever further verdict the caller wants. */
 function verify(
-  { purpose, chain, name }: Extract<Question, { ask: "verify_peer" }>,
+  { purpose, chain, name, ocspResponse }: Extract<Question, { ask: "verify_peer" }>,
   context: SecureContext,
 ): Verdict | Promise<Verdict> {
   const { checkServerIdentity, verifyPeer } = context.options;
@@ -97,7 +97,12 @@ function verify(
   if (verifyPeer === undefined) return { authorized: true };
   let more: unknown;
   try {
-    more = verifyPeer({ purpose, chain, ...(name === undefined ? {} : { name }) });
+    more = verifyPeer({
+      purpose,
+      chain,
+      ...(name === undefined ? {} : { name }),
+      ...(ocspResponse === undefined ? {} : { ocspResponse }),
+    });
   } catch (error) {
     throw refusedByCaller(error);
   }

@@ -88,6 +88,8 @@ export interface PeerToVerify {
   /** DER, leaf first. */
   readonly chain: readonly Uint8Array[];
   readonly name?: string;
+  /** The server's OCSP answer (DER), where `requestOCSP` asked for it and it came; to judge it is yours. */
+  readonly ocspResponse?: Uint8Array;
 }
 
 export interface ConnectOptions
@@ -98,8 +100,12 @@ export interface ConnectOptions
   readonly socket?: Duplex;
   /** The name to verify and to send; default the host, else localhost. `""` sends none and verifies the host. */
   readonly servername?: string;
-  readonly authentication?: "certificate" | "psk";
-  readonly keyShares?: number;
+  /** What the server may prove itself with; `any` takes a certificate or a pre-shared key. */
+  readonly authentication?: "certificate" | "psk" | "any";
+  /** How many groups, from the front, get a key share in the first ClientHello, or which. */
+  readonly keyShares?: number | readonly NamedGroupName[];
+  /** Ask the server for an OCSP answer, which goes to `verifyPeer`; none has to come. RFC 6066 §8. */
+  readonly requestOCSP?: boolean;
   readonly middleboxCompatibility?: boolean;
   readonly resumption?: boolean;
   /** A session from an earlier `session` event. */

@@ -98,6 +98,9 @@ export const PskKeyExchangeMode = { psk_ke: 0, psk_dhe_ke: 1 } as const;
 /** RFC 9258 §3.1: the KDF an imported PSK is meant for. */
 export const TargetKdf = { HKDF_SHA256: 0x0001, HKDF_SHA384: 0x0002 } as const;
 
+/** RFC 6066 §8. */
+export const CertificateStatusType = { ocsp: 1 } as const;
+
 /** Protocol versions as they stand on the wire. */
 export const TLS10 = 0x0301;
 export const TLS12 = 0x0303;

@@ -78,7 +78,7 @@ function readBlock(
 
 /** Recognised only so that it has a name; we neither offer nor act on it, so a message may carry it. */
 function isIgnored(name: ExtensionName): boolean {
-  return name === "status_request" || name === "post_handshake_auth" || name === "oid_filters";
+  return name === "post_handshake_auth" || name === "oid_filters";
 }
 
 function illegal(what: string): ProtocolError {

@@ -31,10 +31,13 @@ export const CertificateRequest = struct({
 });
 export type CertificateRequest = Of<typeof CertificateRequest>;
 
+/** RFC 6066 §8: the OCSP answer for the certificate that it stands beside. */
+const CertificateStatus = struct({ status_type: u8, response: opaque(3, 1) });
+
 /** RFC 9846 §4.5.1. */
 const CertificateEntry = struct({
   cert_data: opaque(3, 1),
-  extensions: extensions({ status_request: rest }),
+  extensions: extensions({ status_request: CertificateStatus }),
 });
 export const Certificate = struct({
   certificate_request_context: opaque(1),

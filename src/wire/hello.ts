@@ -25,6 +25,9 @@ export type KeyShareEntry = Of<typeof KeyShareEntry>;
 /** RFC 6066 §3; only host_name(0) is defined. */
 const ServerName = struct({ name_type: u8, host_name: opaque(2, 1) });
 
+/** RFC 6066 §8; what is behind the type only an OCSP responder would read. */
+const CertificateStatusRequest = struct({ status_type: u8, request: rest });
+
 /** RFC 9846 §4.3.11. */
 const PskIdentity = struct({ identity: opaque(2, 1), obfuscated_ticket_age: u32 });
 export const OfferedPsks = struct({
@@ -37,6 +40,7 @@ export type OfferedPsks = Of<typeof OfferedPsks>;
 const ClientExtensions = extensions(
   {
     server_name: vector(2, ServerName, 1),
+    status_request: CertificateStatusRequest,
     supported_groups: vector(2, u16, 2),
     signature_algorithms: vector(2, u16, 2, 0xfffe),
     application_layer_protocol_negotiation: vector(2, opaque(1, 1), 2),

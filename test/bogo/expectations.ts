@@ -30,6 +30,9 @@ export function checkHandshake(
   } else if (!flags.server || flags.requireClientCertificate) {
     same("peer's certificate", certified, true);
   }
+  if (!established.resumed && flags.expectOcsp !== undefined) {
+    same("OCSP answer", Buffer.from(peer.ocspResponse ?? []).toString("base64"), flags.expectOcsp);
+  }
   if (flags.expectPeerCertFile !== undefined) {
     same("peer's leaf", hex(peer.chain[0]), hex(leafOf(flags.expectPeerCertFile)));
   }

@@ -10,6 +10,7 @@ export interface CredentialFlags {
   keyFile?: string;
   signingPrefs: number[];
   mustMatchIssuer?: boolean;
+  ocspResponse?: Uint8Array;
   pskKey?: Uint8Array;
   pskIdentity?: Uint8Array;
   pskContext?: Uint8Array;
@@ -43,6 +44,10 @@ export interface Flags {
   rejectsHello?: () => Error;
   requireClientCertificate: boolean;
   clientCaList?: string;
+  requestOcsp: boolean;
+  declineOcsp: boolean;
+  failOcsp: boolean;
+  expectOcsp?: string;
   noTicket: boolean;
   serverPreference: boolean;
   maxCertList?: number;
@@ -141,6 +146,9 @@ const initial = (): Flags => ({
   reverifyOnResume: false,
   customVerify: false,
   requireClientCertificate: false,
+  requestOcsp: false,
+  declineOcsp: false,
+  failOcsp: false,
   noTicket: false,
   serverPreference: false,
   resumptionDelaySeconds: 0,
@@ -279,6 +287,14 @@ const TABLE: Readonly<Record<string, Flag>> = {
     it.pskHash = "sha384";
   }),
 
+  "-ocsp-response": ofCredential((it, value) => {
+    it.ocspResponse = bytes(value);
+  }),
+  "-enable-ocsp-stapling": yes("requestOcsp"),
+  "-decline-ocsp-callback": yes("declineOcsp"),
+  "-fail-ocsp-callback": yes("failOcsp"),
+  "-expect-ocsp-response": text("expectOcsp"),
+
   "-trust-cert": text("trustCert"),
   "-verify-peer": yes("verifyPeer"),
   "-verify-fail": yes("verifyFail"),
@@ -362,6 +378,8 @@ const TABLE: Readonly<Record<string, Flag>> = {
   // The same question to us, whichever of the runner's callbacks it names.
   "-use-old-client-cert-callback": nothing,
   "-use-early-callback": nothing,
+  "-use-ocsp-callback": nothing,
+  "-set-ocsp-in-callback": nothing,
   "-install-ddos-callback": nothing,
   "-use-ticket-callback": nothing,
   "-use-ticket-aead-callback": nothing,

@@ -17,6 +17,7 @@ export function answer(question: Question, flags: Flags, credentials: readonly N
     }
     case "choose_identity":
       if (flags.rejectsHello !== undefined) throw flags.rejectsHello();
+      if (flags.failOcsp) throw noOcsp();
       return undefined;
     case "draw_qkd_key":
     case "redeem_qkd_key":
@@ -31,9 +32,13 @@ function verdict({ chain, resumes }: Extract<Question, { ask: "verify_peer" }>, 
   const [leaf] = chain;
   // Of a chain's rules the one that is TLS's own: the runner's chains are not made to be verified.
   if (leaf !== undefined) checkLeaf(parseCertificate(leaf));
+  if (flags.failOcsp) throw noOcsp();
   if (!asked || !flags.verifyFail) return { authorized: true };
   const alert = flags.customVerify ? "certificate_unknown" : "handshake_failure";
   const error = new TrustError("ERR_CERT_UNTRUSTED", alert, "told not to trust the peer");
   if (flags.verifyPeer || flags.requireClientCertificate) throw error;
   return { authorized: false, error };
 }
+
+const noOcsp = (): TrustError =>
+  new TrustError("ERR_CERT_REVOKED", "bad_certificate_status_response", "told to refuse the OCSP answer");

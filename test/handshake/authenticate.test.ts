@@ -26,6 +26,7 @@ const verify = (change: (value: CertificateVerify) => object): Edit =>
   changing("certificate_verify", CertificateVerify, (value) => ({ ...value, ...change(value) }));
 
 const ca = credentials().ca.der;
+const stapled = (status_type: number) => ({ status_type, response: Uint8Array.of(1, 2, 3) });
 const rules: readonly (readonly [string, string, Edit])[] = [
   [
     "§4.5.1: a context in Certificate is illegal_parameter",
@@ -43,7 +44,7 @@ const rules: readonly (readonly [string, string, Edit])[] = [
     "§4.5.1: an extension that was not asked for is unsupported_extension",
     "unsupported_extension",
     certificate(({ certificate_list: [leaf] }) => ({
-      certificate_list: [{ ...leaf, extensions: { status_request: Uint8Array.of(1) } }],
+      certificate_list: [{ ...leaf, extensions: { status_request: stapled(1) } }],
     })),
   ],
   [
@@ -226,6 +227,71 @@ describe("§4.5.1.2: which of several credentials is shown", () => {
     expect(engines({ server: { credentials: [onlyFor(issuer)] } }).failed).toMatchObject({
       side: "server",
       error: { code: "ERR_TLS_NO_COMMON_PARAMETERS", alert: "handshake_failure" },
+    });
+  });
+});
+
+describe("RFC 6066 §8: an OCSP answer beside the server's certificate", () => {
+  const ocspResponse = Uint8Array.of(1, 2, 3);
+  const server = { credentials: [{ ...credentials().identity, ocspResponse }] };
+  const asked = (options: EnginesOptions) => {
+    const questions: Question[] = [];
+    const outcome = engines({
+      ...options,
+      onQuestion: (question) => {
+        questions.push(question);
+        return undefined;
+      },
+    });
+    const connected = outcome.client.find((effect) => effect.do === "connected");
+    return { failed: outcome.failed?.error, questions, peer: connected?.established.peer };
+  };
+
+  test("is shown to a client that asks for it, and stands in the question and the evidence", () => {
+    const { failed, questions, peer } = asked({ client: { requestOCSP: true }, server });
+    expect(failed).toBeUndefined();
+    expect(questions).toMatchObject([{ ask: "verify_peer", ocspResponse }]);
+    expect(peer?.ocspResponse).toEqual(ocspResponse);
+  });
+
+  test("is not shown to a client that does not, and need not come to one that does", () => {
+    for (const options of [{ server }, { client: { requestOCSP: true } }]) {
+      const { failed, questions, peer } = asked(options);
+      expect(failed).toBeUndefined();
+      expect(questions).toHaveLength(1);
+      expect(questions[0]).not.toHaveProperty("ocspResponse");
+      expect(peer).not.toHaveProperty("ocspResponse");
+    }
+  });
+
+  test.each([
+    ["of another type is illegal_parameter", "illegal_parameter", { status_request: stapled(2) }],
+    ["beside an intermediate is passed over", undefined, { status_request: stapled(1) }],
+  ] as const)("one %s", (_, alert, extensions) => {
+    const { failed, peer } = asked({
+      client: { requestOCSP: true },
+      edit: certificate(({ certificate_list: chain }) => ({
+        certificate_list:
+          alert === undefined ? [...chain, { cert_data: ca, extensions }] : [{ ...chain[0], extensions }],
+      })),
+    });
+    if (alert === undefined) {
+      // Signed is another chain than the one that came.
+      expect(failed).toMatchObject({ alert: "decrypt_error" });
+      expect(peer).toBeUndefined();
+    } else expect(failed).toMatchObject({ alert });
+  });
+
+  test("a client may not show one, since no server asked", () => {
+    const edit = from(
+      "client",
+      certificate(({ certificate_list: [leaf] }) => ({
+        certificate_list: [{ ...leaf, extensions: { status_request: stapled(1) } }],
+      })),
+    );
+    expect(engines({ ...mutual, edit }).failed).toMatchObject({
+      side: "server",
+      error: { alert: "unsupported_extension" },
     });
   });
 });

@@ -209,6 +209,24 @@ describe("whom a client trusts", () => {
     expect(socket.authorized).toBe(true);
     expect(seen).toEqual(["other.test", "localhost", "server", 1]);
   });
+
+  test("RFC 6066 §8: requestOCSP brings verifyPeer the server's OCSP answer, where it has one", async () => {
+    const ocspResponse = Uint8Array.of(1, 2, 3);
+    const stapled = { ...own.identity, ocspResponse };
+    const { port } = await listen({ cert: [], key: [], credentials: [stapled] });
+    const plain = await listen();
+    const seen: (Uint8Array | undefined)[] = [];
+    for (const [at, requestOCSP] of [
+      [port, true],
+      [port, false],
+      [plain.port, true],
+    ] as const) {
+      const verifyPeer = (peer: { readonly ocspResponse?: Uint8Array }): void =>
+        void seen.push(peer.ocspResponse);
+      await connected(reach(at, { requestOCSP, verifyPeer }));
+    }
+    expect(seen).toEqual([ocspResponse, undefined, undefined]);
+  });
 });
 
 describe("keys that live elsewhere", () => {

@@ -17,7 +17,6 @@ const REFUSED = [
   "privateKeyEngine",
   "privateKeyIdentifier",
   "pskIdentityHint",
-  "requestOCSP",
   "secureOptions",
   "secureProtocol",
   "sessionIdContext",

@@ -167,7 +167,11 @@ const nothing = new Uint8Array(0);
 /** The table of RFC 9846 §4.3 and of RFC 8449, 7250, 9973: where each extension may stand, with a body that is right there. */
 const TABLE: Record<ExtensionName, Record<string, Uint8Array>> = {
   server_name: { CH: field(2, number(1, 0), field(2, filled(3))), EE: nothing },
-  status_request: { CH: filled(5), CR: filled(5), CT: filled(5) },
+  status_request: {
+    CH: concat([number(1, 1), field(2), field(2)]),
+    CR: filled(5),
+    CT: concat([number(1, 1), field(3, filled(4))]),
+  },
   supported_groups: { CH: codes, EE: codes },
   signature_algorithms: { CH: codes, CR: codes },
   application_layer_protocol_negotiation: {
@@ -193,7 +197,10 @@ const TABLE: Record<ExtensionName, Record<string, Uint8Array>> = {
   key_share: { CH: field(2, share), SH: share, HRR: number(2, 0x001d) },
 };
 /** Named and not spoken: to us these are as unknown as any other. */
-const IGNORED: readonly ExtensionName[] = ["status_request", "oid_filters", "post_handshake_auth"];
+const IGNORED: readonly ExtensionName[] = ["oid_filters", "post_handshake_auth"];
+
+/** What is in them reaches to their end, whatever that is. */
+const OPEN = new Set(["CH status_request", "CR status_request"]);
 
 describe("§4.3: an extension that is known and in the wrong message is illegal_parameter", () => {
   for (const [message, { codec, around }] of Object.entries(MESSAGES)) {
@@ -213,6 +220,7 @@ describe("§4.3: an extension that is known and in the wrong message is illegal_
       for (const [name, places] of Object.entries(TABLE)) {
         const right = places[message];
         if (right === undefined || IGNORED.includes(name as ExtensionName)) continue;
+        if (OPEN.has(`${message} ${name}`)) continue;
         const type = ExtensionType[name as ExtensionName];
         const longer = around(field(2, extension(type, right, filled(1))));
         expect(refusal(codec, longer), `${name}, longer`).toMatchObject(decodeError);

@@ -83,7 +83,10 @@ holdsCodecRules("RFC 9846 §4.5.1: Certificate", {
     certificate_list: fc.array(
       fc.record({
         cert_data: someBytes(1, 60),
-        extensions: fc.record({ status_request: someBytes(0, 12) }, { requiredKeys: [] }),
+        extensions: fc.record(
+          { status_request: fc.record({ status_type: fc.nat(255), response: someBytes(1, 12) }) },
+          { requiredKeys: [] },
+        ),
       }),
       { maxLength: 4 },
     ),

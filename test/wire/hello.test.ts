@@ -49,6 +49,7 @@ const clientHellos = fc.record({
   legacy_compression_methods: someBytes(1, 3),
   extensions: fc.record(
     {
+      status_request: fc.record({ status_type: fc.nat(255), request: someBytes(0, 12) }),
       server_name: fc.array(fc.record({ name_type: fc.nat(255), host_name: someBytes(1, 20) }), {
         minLength: 1,
         maxLength: 2,
