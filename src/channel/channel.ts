@@ -358,7 +358,10 @@ export class Channel {
   }
 
   #updateKeys(requestPeer: boolean): void {
+    // The answer that is owed says update_not_requested, so one that asks is none. RFC 9846 §4.7.3.
+    const answers = this.#owesUpdate && requestPeer;
     this.#owesUpdate = false;
+    if (answers) this.#apply(this.#engine.step("update_keys", { requestPeer: false }));
     this.#apply(this.#engine.step("update_keys", { requestPeer }));
   }
 

@@ -1,4 +1,4 @@
-import { utf8, wipe } from "../protocol/bytes.ts";
+import { EMPTY, utf8, wipe } from "../protocol/bytes.ts";
 import {
   CertificateStatusType,
   ExtensionType,
@@ -164,7 +164,11 @@ function firstExtensions(
 }
 
 /** No responder is preferred, and nothing is said to it. RFC 6066 §8. */
-const OCSP_REQUEST = { status_type: CertificateStatusType.ocsp, request: new Uint8Array(4) } as const;
+const OCSP_REQUEST = {
+  status_type: CertificateStatusType.ocsp,
+  responder_id_list: [],
+  request_extensions: EMPTY,
+} as const;
 
 const keyShares = (exchanges: ReadonlyMap<number, PendingExchange>) =>
   [...exchanges].map(([group, { share }]) => ({ group, key_exchange: share }));

@@ -25,8 +25,12 @@ export type KeyShareEntry = Of<typeof KeyShareEntry>;
 /** RFC 6066 §3; only host_name(0) is defined. */
 const ServerName = struct({ name_type: u8, host_name: opaque(2, 1) });
 
-/** RFC 6066 §8; what is behind the type only an OCSP responder would read. */
-const CertificateStatusRequest = struct({ status_type: u8, request: rest });
+/** RFC 6066 §8; ocsp is the one type that is defined. */
+const CertificateStatusRequest = struct({
+  status_type: u8,
+  responder_id_list: vector(2, opaque(2, 1)),
+  request_extensions: opaque(2),
+});
 
 /** RFC 9846 §4.3.11. */
 const PskIdentity = struct({ identity: opaque(2, 1), obfuscated_ticket_age: u32 });

@@ -371,6 +371,13 @@ describe("§4.7.3: key updates", () => {
     converse(pair);
     converse(pair);
     expect(updates(pair, peer)).toEqual(["us", "peer", "us", "peer"]);
+    // One that asks in its turn does not: the answer goes before it.
+    pair.take(peer, pair[peer].updateKeys({ requestPeer: true }));
+    pair.settle();
+    pair.take(side, pair[side].updateKeys({ requestPeer: true }));
+    pair.settle();
+    converse(pair);
+    expect(updates(pair, peer)).toEqual(["us", "peer", "us", "peer", "us", "peer", "peer", "us"]);
   });
 
   test("§5.5: by itself before a key has sealed as many records as it may", () => {

@@ -70,6 +70,18 @@ const SETTLED: readonly (readonly [change: RegExp, ours: string, theirs: string,
     "RFC 8449 §4 demands illegal_parameter below 64; OpenSSL does not know the extension",
   ],
   [
+    /^extensions\.status_request\.request_extensions/,
+    "server_hello",
+    "alert decode_error",
+    "RFC 6066 §8: they are for an OCSP responder to read, and ours asks none while a client waits",
+  ],
+  [
+    /^frame: length one less$/,
+    "alert unexpected_message",
+    "alert decode_error",
+    "the message is too short and its record goes on behind it (RFC 9846 §5.1); whichever is seen first is told",
+  ],
+  [
     /^extensions\.signature_algorithms_cert/,
     "server_hello",
     "alert handshake_failure",

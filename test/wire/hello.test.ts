@@ -49,7 +49,11 @@ const clientHellos = fc.record({
   legacy_compression_methods: someBytes(1, 3),
   extensions: fc.record(
     {
-      status_request: fc.record({ status_type: fc.nat(255), request: someBytes(0, 12) }),
+      status_request: fc.record({
+        status_type: fc.nat(255),
+        responder_id_list: fc.array(someBytes(1, 4), { maxLength: 2 }),
+        request_extensions: someBytes(0, 4),
+      }),
       server_name: fc.array(fc.record({ name_type: fc.nat(255), host_name: someBytes(1, 20) }), {
         minLength: 1,
         maxLength: 2,
