@@ -46,7 +46,6 @@ export interface Question {
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingMessage["headers"];
-  readonly text: string;
   /** The body, where it is JSON. */
   readonly json: unknown;
   readonly milliseconds: number;
@@ -113,7 +112,7 @@ export class Caller {
           const seen = about(response);
           read(response).then((text) => {
             const milliseconds = performance.now() - from;
-            return resolve({ answer: { ...seen, text, json: parsed(text), milliseconds } });
+            return resolve({ answer: { ...seen, json: parsed(text), milliseconds } });
           }, fail);
         },
       );
@@ -148,7 +147,7 @@ function parsed(text: string): unknown {
 
 const pem = (value: string | Uint8Array): Buffer => Buffer.from(value as Uint8Array); // of either
 
-function about(response: IncomingMessage): Omit<Answer, "text" | "milliseconds" | "json"> {
+function about(response: IncomingMessage): Omit<Answer, "milliseconds" | "json"> {
   const { socket } = response;
   const secure = socket instanceof TLSSocket ? socket : undefined;
   const name: unknown = secure?.getPeerCertificate().subject?.CN;
