@@ -10,7 +10,7 @@ import {
   type Tally,
   type Transaction,
 } from "./records.ts";
-import { type Ground, Work } from "./work.ts";
+import { type Ground, Work } from "./transaction.ts";
 
 /** Where the rows themselves are. */
 export interface Shelf {
@@ -72,10 +72,6 @@ class Embedded implements Backend, Ground {
     const { result, written } = await turn;
     await written;
     return result;
-  }
-
-  sizeOf(table: Table): number {
-    return this.#index[table].size;
   }
 
   async has(table: Table, id: string): Promise<boolean> {

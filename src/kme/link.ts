@@ -1,15 +1,12 @@
 /** A simulated QKD link as what feeds two KMEs: two parties and a quantum channel in this process, and their pace. */
 
-import { nodeProvider } from "../crypto/node.ts";
-import { repeatableRandom } from "../crypto/repeatable.ts";
 import type { BlockRecord, EndedBlock, Step } from "../link/block.ts";
 import type { Adversary, Fibre } from "../link/fibre.ts";
 import type { Account, Ledger } from "../link/ledger.ts";
 import { type Preset, preset, PRESET_NAMES, type PresetName } from "../link/presets.ts";
 import { QuantumChannel } from "../link/quantum-channel.ts";
 import { EMPTY, wipe } from "../protocol/bytes.ts";
-import { UsageError } from "../protocol/errors.ts";
-import { flag, onlyKnown, oneOf } from "../protocol/options.ts";
+import { onlyKnown, oneOf } from "../protocol/options.ts";
 import type { BlockSink, Generator, KeyFeed } from "./feed.ts";
 import { cutKey, isFromA } from "./link-keys.ts";
 import {
@@ -21,18 +18,15 @@ import {
   type PaceOptions,
   pulsePlan,
 } from "./link-pace.ts";
+import { linkRandom, type SeedOptions } from "./link-random.ts";
 import { openSession, type Session } from "./link-session.ts";
 
-export interface SimulatedLinkOptions extends PaceOptions {
+export interface SimulatedLinkOptions extends PaceOptions, SeedOptions {
   /** Laser, fibre and detectors; default `metro-10km`. */
   readonly preset?: PresetName;
   /** Another length than the preset's. */
   readonly lengthKm?: number;
   readonly adversary?: Adversary;
-  /** The same keys again under the same seed; anybody who knows it knows them. */
-  readonly seed?: string;
-  /** Refuses a seed. Default: whether NODE_ENV is `production`. */
-  readonly production?: boolean;
   /** Told of each block that ended, with key or without. */
   readonly onBlock?: (record: BlockRecord) => void;
 }
@@ -105,21 +99,11 @@ class Link implements SimulatedLink {
 
   constructor(options: SimulatedLinkOptions) {
     onlyKnown(options, KNOWN, "a simulated link");
-    const isProduction = flag(options, "production", process.env["NODE_ENV"] === "production");
-    if (options.seed !== undefined && isProduction) {
-      throw new UsageError("ERR_OPTION_INVALID", "a seeded link gives keys that anybody can repeat", {
-        option: "seed",
-      });
-    }
+    const random = linkRandom(options);
     this.#preset = preset(oneOf(options, "preset", PRESET_NAMES, "metro-10km"));
     this.#pace = checkedPace(options);
     this.#onBlock = options.onBlock ?? (() => undefined);
     this.#isRepeatable = options.seed !== undefined;
-    const provider = nodeProvider();
-    const random = (use: string) =>
-      options.seed === undefined
-        ? (length: number) => provider.random(length)
-        : repeatableRandom(`${use}: ${options.seed}`);
     this.#random = random("parties");
     this.#channel = new QuantumChannel(this.#preset.optics, random("fibre"));
     this.lay(options);
@@ -142,13 +126,7 @@ class Link implements SimulatedLink {
   }
 
   lay({ lengthKm, adversary }: Pick<SimulatedLinkOptions, "lengthKm" | "adversary">): void {
-    const { adversary: before, ...fibre } = this.#channel.optics.fibre;
-    const now = adversary ?? before;
-    this.#channel.lay({
-      ...fibre,
-      ...(lengthKm !== undefined && { lengthKm }),
-      ...(now !== undefined && { adversary: now }),
-    });
+    this.#channel.change({ lengthKm, adversary });
   }
 
   /** Works at once until so many keys were made each way, a block gave none, or there is no room. */

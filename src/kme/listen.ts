@@ -28,19 +28,19 @@ export interface Address {
   readonly url: string;
 }
 
-/** Fulfilled once the server listens. Throws UsageError ERR_OPTION_INVALID when it cannot. */
-export async function listen(server: Server, where: Listen): Promise<Address> {
+/** Fulfilled once the server listens. Throws UsageError ERR_OPTION_INVALID, naming `option`, when it cannot. */
+export async function listen(server: Server, where: Listen, option = "listen"): Promise<Address> {
   if ("path" in where) {
     onlyKnown(where, ["path", "mode"], "listen");
     const mode = whole(where, "mode", 0o600, 0, 0o777);
     const path = await socketPath(where.path);
-    await begin(server, { path }, { what: `the socket ${path}`, mode });
+    await begin(server, { path }, { what: `the socket ${path}`, mode, option });
     return { host: "localhost", port: 0, path, url: `unix:${path}` };
   }
   onlyKnown(where, ["host", "port"], "listen");
   const { host = "127.0.0.1" } = where;
   const port = whole(where, "port", -1, 0, 65_535);
-  await begin(server, { host, port }, { what: `${host} port ${port}` });
+  await begin(server, { host, port }, { what: `${host} port ${port}`, option });
   const { address, port: bound } = server.address() as AddressInfo; // it listens on TCP
   const name = address.includes(":") ? `[${address}]` : address;
   return { host: address, port: bound, url: `https://${name}:${bound}` };
@@ -49,12 +49,12 @@ export async function listen(server: Server, where: Listen): Promise<Address> {
 function begin(
   server: Server,
   options: ListenOptions,
-  { what, mode }: { readonly what: string; readonly mode?: number },
+  { what, mode, option }: { readonly what: string; readonly mode?: number; readonly option: string },
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (cause: Error): void => {
       const code = "code" in cause ? String(cause.code) : cause.message;
-      reject(invalid(`cannot listen on ${what} (${code})`, cause));
+      reject(invalid(`cannot listen on ${what} (${code})`, cause, option));
     };
     server.once("error", fail);
     const listening = (): void => {
@@ -107,5 +107,5 @@ function isAlive(path: string): Promise<boolean> {
   });
 }
 
-const invalid = (text: string, cause?: Error): UsageError =>
-  new UsageError("ERR_OPTION_INVALID", text, { cause, option: "listen" });
+const invalid = (text: string, cause?: Error, option = "listen"): UsageError =>
+  new UsageError("ERR_OPTION_INVALID", text, { cause, option });

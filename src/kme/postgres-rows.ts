@@ -7,7 +7,7 @@ import { type Changes, type Rows, type Table, TABLES, type Tally, type Wanted } 
 import { decodeRow, encodeRow } from "./row.ts";
 import { addPrint, dropPrint, fingerprint, type Sealer } from "./sealer.ts";
 import { isTally, jsonObject } from "./format.ts";
-import type { Ground } from "./work.ts";
+import type { Ground } from "./transaction.ts";
 
 /** How large a store is, what its sealed rows sum to, and what became of its blocks. It lies in the store, sealed. */
 export interface Head {
@@ -106,7 +106,7 @@ export class PostgresRows implements Ground {
     return this.#head;
   }
 
-  sizeOf(table: Table): number {
+  size(table: Table): number {
     return this.#head.sizes[table];
   }
 

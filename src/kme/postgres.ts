@@ -10,7 +10,7 @@ import { openStore } from "./postgres-schema.ts";
 import { type Sessions, sessions } from "./postgres-session.ts";
 import { type Backend, type Table, TABLES, type Tally, type Transaction, type Wanted } from "./records.ts";
 import { storeSealer } from "./sealer.ts";
-import { Work } from "./work.ts";
+import { Work } from "./transaction.ts";
 
 export interface PostgresOptions {
   /**

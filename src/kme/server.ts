@@ -8,6 +8,7 @@ import { UsageError } from "../protocol/errors.ts";
 import { LONGEST_MS, onlyKnown, whole } from "../protocol/options.ts";
 import { type KmeAnswer, type KmeApi, type KmeIdentity, kmeApi } from "./api.ts";
 import type { DeliveryFigures } from "./deliveries.ts";
+import { readBody } from "./body.ts";
 import { type Listen, listen } from "./listen.ts";
 
 export type { Listen };
@@ -142,19 +143,6 @@ function callerOf({ socket }: IncomingMessage): string | undefined {
   if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
   const common: unknown = socket.getPeerCertificate().subject?.CN;
   return typeof common === "string" ? common : undefined;
-}
-
-async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  // Stopping early must leave the connection up for the answer.
-  const arriving: AsyncIterable<Buffer> = request.iterator({ destroyOnReturn: false });
-  for await (const chunk of arriving) {
-    length += chunk.length;
-    if (length > maxBytes) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }
 
 function pems(options: KmeOptions): { ca: Buffer; cert: Buffer; key: Buffer } {

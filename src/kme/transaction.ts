@@ -5,7 +5,7 @@ import { type Rows, type Table, TABLES, type Tally, type Transaction } from "./r
 
 /** What a piece of work stands on: the records as they were before it. */
 export interface Ground {
-  sizeOf(table: Table): number | Promise<number>;
+  size(table: Table): number | Promise<number>;
   has(table: Table, id: string): Promise<boolean>;
   /** A copy of the row. */
   get<T extends Table>(table: T, id: string): Promise<Rows[T] | undefined>;
@@ -34,12 +34,8 @@ export class Work implements Transaction, Ground {
     return this.#tally;
   }
 
-  size(table: Table): Promise<number> {
-    return this.sizeOf(table);
-  }
-
-  async sizeOf(table: Table): Promise<number> {
-    let size = await this.#ground.sizeOf(table);
+  async size(table: Table): Promise<number> {
+    let size = await this.#ground.size(table);
     for (const [id, row] of this.changes[table]) {
       size += Number(row !== undefined) - Number(await this.#ground.has(table, id));
     }

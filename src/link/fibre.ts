@@ -12,6 +12,12 @@ export interface Fibre {
   readonly adversary?: Adversary;
 }
 
+/** What may be done to a fibre that lies already. */
+export interface FibreChange {
+  readonly lengthKm?: number | undefined;
+  readonly adversary?: Adversary | undefined;
+}
+
 /** What somebody does to the fibre. Neither party is told; the statistics have to give it away. */
 export interface Adversary {
   /**

@@ -1,6 +1,6 @@
 import { whole } from "../protocol/options.ts";
 import { anyClick, type Optics, Pattern, settingsOf } from "./clicks.ts";
-import { checkedFibre, type Fibre } from "./fibre.ts";
+import { checkedFibre, type Fibre, type FibreChange } from "./fibre.ts";
 import { Draw, gapScale, type RandomBytes, Weighted } from "./random.ts";
 import { checkedReceiver } from "./receiver.ts";
 import { checkedSource } from "./source.ts";
@@ -70,6 +70,15 @@ export class QuantumChannel {
   lay(fibre: Fibre): void {
     this.#optics = { ...this.#optics, fibre: checkedFibre(fibre) };
     this.#sampler = samplerOf(this.#optics);
+  }
+
+  /** The same fibre from now on, but for its length or its adversary; one who does nothing has left. Throws a UsageError. */
+  change({ lengthKm, adversary }: FibreChange): void {
+    this.lay({
+      ...this.#optics.fibre,
+      ...(lengthKm !== undefined && { lengthKm }),
+      ...(adversary !== undefined && { adversary }),
+    });
   }
 
   /** Sends so many pulses, 2^32 at most, and gives each side what it saw of them. Throws a UsageError. */

@@ -59,6 +59,49 @@ export function readEntries(path: string): PskFile {
 }
 
 /**
+ * A key in hexadecimal or base64 of `min` to `max` bytes, or undefined where the text is none; the caller wipes it.
+ * Hexadecimal may also be base64, and then of more bytes: whoever writes 64 digits means 32 bytes.
+ */
+export function keyFromText(
+  raw: string,
+  bytes: { readonly min: number; readonly max: number },
+): Uint8Array | undefined {
+  const text = raw.trim();
+  const key = fromHex(text) ?? fromBase64(text);
+  if (key !== undefined && key.length >= bytes.min && key.length <= bytes.max) return key;
+  wipe(key);
+  return undefined;
+}
+
+/**
+ * The one key that a file of its owner's alone holds, as `keyFromText` reads it. Throws UsageError, naming `option`:
+ * ERR_FILE_UNSAFE when others may read it, ERR_FILE_INVALID when it is no such key.
+ */
+export function readKeyFile(
+  path: string,
+  { min, max, option }: { readonly min: number; readonly max: number; readonly option: string },
+): Uint8Array {
+  const bytes = readSafely(path);
+  try {
+    const key = keyFromText(asText(bytes), { min, max });
+    if (key !== undefined) return key;
+  } finally {
+    wipe(bytes);
+  }
+  const wanted = min === max ? `${min} bytes` : `${min} to ${max} bytes`;
+  const text = `the key file ${path} does not hold ${wanted} in hexadecimal or base64`;
+  throw new UsageError("ERR_FILE_INVALID", text, { option });
+}
+
+function asText(bytes: Uint8Array): string {
+  try {
+    return fromUtf8(bytes);
+  } catch {
+    return "";
+  }
+}
+
+/**
  * The bytes of a file of secrets, looked at through the open file, so that nobody can exchange it in between.
  * Throws UsageError: ERR_FILE_UNSAFE when others may read it, ERR_FILE_INVALID when it is no file that we can read.
  */

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { memoryBackend } from "../../src/kme/memory.ts";
 import { NOTHING, type Rows, type Transaction } from "../../src/kme/records.ts";
-import { type Ground, Work } from "../../src/kme/work.ts";
+import { type Ground, Work } from "../../src/kme/transaction.ts";
 import { isWiped } from "../support/scripted-source.ts";
 
 const block = (at: number) => ({ key: new Uint8Array(4).fill(1), at });

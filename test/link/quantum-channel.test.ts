@@ -265,3 +265,17 @@ describe("what is out of range is refused by the name of the option", () => {
 function clicksOf(of: Optics, pulses: number): number {
   return sum(expectedCounts(of, pulses).key.detections) / of.source.keyBasisProbability ** 2;
 }
+
+test("a fibre that is changed keeps what the change does not name, and an adversary who does nothing has left", () => {
+  const sending = channel(attacked({ interceptShare: 0.5 }));
+  sending.change({ lengthKm: 20 });
+  const nothing = { interceptShare: 0, addedLossDb: 0, cut: false };
+  const adversary = { ...nothing, interceptShare: 0.5 };
+  expect(sending.optics.fibre).toEqual({ ...optics.fibre, lengthKm: 20, adversary });
+  sending.change({ adversary: {} });
+  const alone = { ...optics.fibre, lengthKm: 20, adversary: nothing };
+  expect(sending.optics.fibre).toEqual(alone);
+  sending.change({});
+  expect(sending.optics.fibre).toEqual(alone);
+  expect(() => sending.change({ lengthKm: -1 })).toThrow(expect.objectContaining({ option: "lengthKm" }));
+});

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { readEntries, readPskFile } from "../../src/qkd/file.ts";
+import { keyFromText, readEntries, readKeyFile, readPskFile } from "../../src/qkd/file.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "qkd-tls-file-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -111,4 +111,26 @@ test.each(BAD)("%s is refused by its place, never by its key", (_, path, where) 
   const { message } = caught as Error;
   expect(message).toContain(where);
   expect(message.toLowerCase()).not.toContain(SECRET.slice(0, 8));
+});
+
+describe("a file that holds one key", () => {
+  const bounds = { min: 16, max: 17 };
+  const of = (path: string) => readKeyFile(path, { ...bounds, option: "some-file" });
+
+  test.each([HEX, ` ${HEX}\n`, KEY.toString("base64")])("%j", (text) => {
+    expect(of(file(text))).toEqual(new Uint8Array(KEY));
+    expect(keyFromText(text, bounds)).toEqual(new Uint8Array(KEY));
+  });
+
+  test.each(["", HEX.slice(2), `${HEX}0011`, "no key at all", Buffer.from([0xff, 0xfe])])(
+    "not %j",
+    (content) => {
+      const refused = expect.objectContaining({ code: "ERR_FILE_INVALID", option: "some-file" });
+      expect(() => of(file(content))).toThrow(refused);
+    },
+  );
+
+  test.runIf(process.platform !== "win32")("nor one that others may read", () => {
+    expect(() => of(file(HEX, 0o644))).toThrow(expect.objectContaining({ code: "ERR_FILE_UNSAFE" }));
+  });
 });

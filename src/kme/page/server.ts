@@ -2,11 +2,12 @@
 
 import { randomBytes } from "node:crypto";
 import { lookup } from "node:dns/promises";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { fromUtf8 } from "../../protocol/bytes.ts";
 import { UsageError } from "../../protocol/errors.ts";
 import { isText, list, LONGEST_MS, onlyKnown, whole } from "../../protocol/options.ts";
+import { readBody } from "../body.ts";
+import { listen } from "../listen.ts";
 import { type Asset, assets } from "./assets.ts";
 import { fibreChange } from "./controls.ts";
 import { isLoopback, refuseChange, refuseHost } from "./guard.ts";
@@ -80,7 +81,8 @@ export async function startPage(options: PageOptions): Promise<Page> {
     (request, response) => void desk.serve(request, response),
   );
   server.maxConnections = whole(limits, "maxConnections", 64, 1);
-  const { host, port } = await listen(server, await addressOf(at.host, isExposed), at.port);
+  const place = { host: await addressOf(at.host, isExposed), port: at.port };
+  const { host, port } = await listen(server, place, "ui");
   history.look();
   const timer = setInterval(() => stream.tell(history.look()), everyMs).unref();
   return {
@@ -169,7 +171,7 @@ class Desk {
     if (link?.lay === undefined || isExposed) return say(response, 404, "there are no controls here");
     const refused = refuseChange(request, token);
     if (refused !== undefined) return say(response, refused.status, refused.message);
-    const body = await readBody(request);
+    const body = await readBody(request, MOST_BODY_BYTES);
     if (body === undefined) {
       response.setHeader("connection", "close");
       return say(response, 413, `the controls have at most ${MOST_BODY_BYTES} bytes`);
@@ -194,19 +196,6 @@ function parsed(body: Buffer): unknown {
   }
 }
 
-async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  // Stopping early must leave the connection up for the answer.
-  const arriving: AsyncIterable<Buffer> = request.iterator({ destroyOnReturn: false });
-  for await (const chunk of arriving) {
-    length += chunk.length;
-    if (length > MOST_BODY_BYTES) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
 function send(response: ServerResponse, status: number, type: string, bytes: Buffer): void {
   response.writeHead(status, { "content-type": type, "content-length": bytes.length }).end(bytes);
 }
@@ -227,20 +216,6 @@ async function addressOf(host: string, isExposed: boolean): Promise<string> {
   }
   if (isLoopback(address) || isExposed) return address;
   throw unusable(`${host} is reached from other machines, which the page must be exposed for`);
-}
-
-function listen(server: Server, host: string, port: number): Promise<{ host: string; port: number }> {
-  whole({ port }, "port", 0, 0, 65_535);
-  return new Promise((resolve, reject) => {
-    server.once("error", (cause) => {
-      const code = "code" in cause ? String(cause.code) : cause.message;
-      reject(unusable(`the page cannot listen on ${host} port ${port} (${code})`, cause));
-    });
-    server.listen(port, host, () => {
-      const { address, port: bound } = server.address() as AddressInfo; // it listens on TCP
-      resolve({ host: address, port: bound });
-    });
-  });
 }
 
 const unusable = (text: string, cause?: unknown): UsageError =>

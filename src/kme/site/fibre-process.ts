@@ -4,15 +4,14 @@
  */
 
 import { createServer, type Server, type Socket } from "node:net";
-import { nodeProvider } from "../../crypto/node.ts";
-import { repeatableRandom } from "../../crypto/repeatable.ts";
 import type { Adversary, Fibre } from "../../link/fibre.ts";
 import { type Preset, preset, PRESET_NAMES, type PresetName } from "../../link/presets.ts";
 import { type Batch, QuantumChannel } from "../../link/quantum-channel.ts";
 import { utf8, wipe } from "../../protocol/bytes.ts";
-import { LinkError, UsageError } from "../../protocol/errors.ts";
-import { flag, oneOf, onlyKnown } from "../../protocol/options.ts";
+import { LinkError } from "../../protocol/errors.ts";
+import { oneOf, onlyKnown } from "../../protocol/options.ts";
 import { isDazzling } from "../link-pace.ts";
+import { linkRandom, type SeedOptions } from "../link-random.ts";
 import {
   type BatchTag,
   FIBRE_VERSION,
@@ -22,10 +21,9 @@ import {
   SITES,
 } from "./fibre-messages.ts";
 import { Frames } from "./frames.ts";
-
 import { demandLocal, type Endpoint, listenAt } from "./endpoint.ts";
 
-export interface FibreOptions {
+export interface FibreOptions extends SeedOptions {
   /** Loopback or a Unix socket. */
   readonly listen: Endpoint;
   /** Laser, fibre and detectors; default `metro-10km`. */
@@ -33,10 +31,6 @@ export interface FibreOptions {
   /** Another length than the preset's. */
   readonly lengthKm?: number;
   readonly adversary?: Adversary;
-  /** The same clicks again under the same seed; anybody who knows it knows them. */
-  readonly seed?: string;
-  /** Refuses a seed. Default: whether NODE_ENV is `production`. */
-  readonly production?: boolean;
   /** Told who comes and goes, and of a site whose end is taken. */
   readonly onSite?: (site: Site, what: "joined" | "left" | "refused") => void;
 }
@@ -59,10 +53,6 @@ const MOST_ASKED = 4;
 export async function startFibre(options: FibreOptions): Promise<FibreProcess> {
   onlyKnown(options, "listen preset lengthKm adversary seed production onSite".split(" "), "a fibre");
   demandLocal(options.listen, "listen");
-  if (options.seed !== undefined && flag(options, "production", process.env["NODE_ENV"] === "production")) {
-    const text = "a seeded fibre gives clicks that anybody can repeat";
-    throw new UsageError("ERR_OPTION_INVALID", text, { option: "seed" });
-  }
   const fibre = new FibreServer(options);
   await fibre.listen(options.listen);
   return fibre;
@@ -82,11 +72,7 @@ class FibreServer implements FibreProcess {
 
   constructor(options: FibreOptions) {
     this.#preset = preset(oneOf(options, "preset", PRESET_NAMES, "metro-10km"));
-    const random =
-      options.seed === undefined
-        ? (length: number) => nodeProvider().random(length)
-        : repeatableRandom(`fibre: ${options.seed}`);
-    this.#channel = new QuantumChannel(this.#preset.optics, random);
+    this.#channel = new QuantumChannel(this.#preset.optics, linkRandom(options)("fibre"));
     this.#onSite = options.onSite ?? (() => undefined);
     this.endpoint = options.listen;
     this.#server = createServer({ noDelay: true }, (socket) => this.#greet(socket));
@@ -103,13 +89,7 @@ class FibreServer implements FibreProcess {
   }
 
   lay({ lengthKm, adversary }: Pick<FibreOptions, "lengthKm" | "adversary">): void {
-    const { adversary: before, ...fibre } = this.fibre;
-    const now = adversary ?? before;
-    this.#channel.lay({
-      ...fibre,
-      ...(lengthKm !== undefined && { lengthKm }),
-      ...(now !== undefined && { adversary: now }),
-    });
+    this.#channel.change({ lengthKm, adversary });
     for (const end of Object.values(this.#ends)) this.#showOptics(end);
   }
 

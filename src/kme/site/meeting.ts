@@ -5,7 +5,6 @@
 
 import { createServer, type Server, type Socket } from "node:net";
 import { Dialler } from "./dialler.ts";
-
 import { type Endpoint, listenAt } from "./endpoint.ts";
 
 export type Meet = { readonly listen: Endpoint } | { readonly connect: Endpoint };
@@ -26,8 +25,6 @@ const KEEP_ALIVE_MS = 10_000;
 export interface Meeting {
   /** Where it listens, if it does. */
   readonly endpoint: Endpoint | undefined;
-  /** Which side of a TLS connection is ours. */
-  readonly isListening: boolean;
   /** The connections are of use; a later one is not waited for long. */
   isGood(kind: "channel" | "peer"): void;
   /** A connection for the channel is wanted now. */
@@ -57,7 +54,6 @@ async function listening(at: Endpoint, options: MeetingOptions): Promise<Meeting
   const endpoint = await listenAt(server, at);
   return {
     endpoint,
-    isListening: true,
     isGood: () => undefined,
     hurry: () => undefined,
     close: () =>
@@ -76,7 +72,6 @@ function dialling(to: Endpoint, { onChannel, onPeer }: MeetingOptions): Meeting 
   const peer = new Dialler(to, onPeer);
   return {
     endpoint: undefined,
-    isListening: false,
     isGood: (kind) => (kind === "channel" ? channel : peer).isGood(),
     hurry: () => channel.hurry(),
     async close() {
