@@ -84,7 +84,10 @@ describe.skipIf(program === undefined)("in Chromium (QKD_TLS_CHROMIUM, or on the
   test("an eavesdropper comes and goes", { timeout: 2 * LIMIT_MS }, async () => {
     const tab = await open(1280, "light");
     await headline(tab, /Keys are being made/);
-    expect(Math.min(...(await stockOf(tab)))).toBeGreaterThan(0);
+    await tab.getByRole("img", { name: /^Latest \d/ }).waitFor();
+    await expect
+      .poll(async () => Math.min(...(await stockOf(tab))), { timeout: LIMIT_MS })
+      .toBeGreaterThan(0);
     expect(await figure(tab, /^QBER/)).toBeLessThan(5);
 
     // By the keyboard alone.
@@ -96,7 +99,7 @@ describe.skipIf(program === undefined)("in Chromium (QKD_TLS_CHROMIUM, or on the
     await tab.getByText("20.0 % of the pulses are intercepted").waitFor();
 
     await headline(tab, /No keys: QBER over threshold/);
-    expect(await figure(tab, /^QBER/)).toBeGreaterThan(5);
+    await expect.poll(() => figure(tab, /^QBER/), { timeout: LIMIT_MS }).toBeGreaterThan(5);
     const [dry, first] = [await stockOf(tab), await aborted(tab, 0)];
     await aborted(tab, first + 1);
     expect(await stockOf(tab)).toEqual(dry);
@@ -109,7 +112,11 @@ describe.skipIf(program === undefined)("in Chromium (QKD_TLS_CHROMIUM, or on the
     await tab.getByRole("button", { name: "Leave the fibre alone" }).click();
     await tab.getByText("nobody is in it").waitFor();
     await headline(tab, /Keys are being made/);
-    expect((await stockOf(tab)).some((blocks, at) => blocks > (dry[at] ?? 0))).toBe(true);
+    await expect
+      .poll(async () => (await stockOf(tab)).some((blocks, at) => blocks > (dry[at] ?? 0)), {
+        timeout: LIMIT_MS,
+      })
+      .toBe(true);
     await shoot(tab, "keys-desktop-light.png");
     expect(await width(tab)).toBe(1280);
     expect(complaints).toEqual([]);
@@ -134,8 +141,9 @@ describe.skipIf(program === undefined)("in Chromium (QKD_TLS_CHROMIUM, or on the
   test("whoever does not see it is told all of it", async () => {
     const tab = await open(1280, "light");
     await headline(tab, /Keys are being made/);
+    // The headline tells the link's state at once, the charts what was noted at the last look: they follow it.
     for (const name of [/^Latest \d/, /^Now .*bit\/s/, /^kme-a → kme-b: Now/])
-      expect(await tab.getByRole("img", { name }).count(), String(name)).toBe(1);
+      await tab.getByRole("img", { name }).waitFor();
     for (const name of [/latest blocks/, /pays for the tags/, /pair of SAEs/, /what became of them/])
       expect(await tab.getByRole("table", { name }).count(), String(name)).toBe(1);
     for (const name of ["Length", "Added loss"])
@@ -144,7 +152,9 @@ describe.skipIf(program === undefined)("in Chromium (QKD_TLS_CHROMIUM, or on the
     expect(await tab.getByRole("checkbox", { name: "Fibre cut" }).count()).toBe(1);
     expect(await tab.getByRole("heading", { level: 1 }).innerText()).toBe("QKD keys: kme-a ⇄ kme-b");
     expect(await tab.locator("[role=status]").count()).toBe(3);
-    expect(await tab.getByText("simulated", { exact: true }).count()).toBeGreaterThan(7);
+    await expect
+      .poll(() => tab.getByText("simulated", { exact: true }).count(), { timeout: LIMIT_MS })
+      .toBeGreaterThan(7);
     expect(await tab.getByRole("cell", { name: "sae-a", exact: true }).first().isVisible()).toBe(true);
   });
 
