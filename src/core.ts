@@ -1,13 +1,7 @@
 /** The runtime-neutral core: a channel without I/O and a portable provider. Nothing behind it needs Node. */
 export { Channel, type ChannelEvent } from "./channel/channel.ts";
-export {
-  clientConfig,
-  forConnection,
-  serverConfig,
-  type ClientOptions,
-  type PolicyOption,
-  type ServerOptions,
-} from "./channel/config.ts";
+export { clientConfig, forConnection, serverConfig } from "./channel/config.ts";
+export type { ClientOptions, PolicyOption, ServerOptions } from "./channel/options.ts";
 export type { PskOption } from "./channel/psk.ts";
 export { TicketKeys } from "./channel/tickets.ts";
 export type { Question, Verdict } from "./handshake/question.ts";

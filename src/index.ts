@@ -13,7 +13,7 @@ export type {
   TicketStore,
 } from "./node/options.ts";
 export type { SecurityRecord } from "./observe/evidence.ts";
-export type { PolicyOption } from "./channel/config.ts";
+export type { PolicyOption } from "./channel/options.ts";
 export type { PskOption } from "./channel/psk.ts";
 export type { Degradation, Policy, PolicyName, Standing } from "./handshake/policy.ts";
 export {

@@ -65,3 +65,7 @@ export function hashOf(hash: HashName = "sha256", option: string): HashName {
 /** The refusal of an option's value. */
 export const invalid = (option: string, what: string): UsageError =>
   new UsageError("ERR_OPTION_INVALID", `${option}: ${what}`, { option });
+
+/** The refusal of options without one that they need. */
+export const missing = (option: string, what: string): UsageError =>
+  new UsageError("ERR_OPTION_MISSING", what, { option });

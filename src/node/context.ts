@@ -18,7 +18,7 @@ import { CertificateCache } from "../pki/certificate.ts";
 import { loadIdentity } from "../pki/identity.ts";
 import { certificatesFromPem } from "../pki/pem.ts";
 import { VerifiedPathCache } from "../pki/verify.ts";
-import type { SharedOptions } from "../channel/config.ts";
+import type { SharedOptions } from "../channel/options.ts";
 import type { PskOption } from "../channel/psk.ts";
 import { flag } from "../protocol/options.ts";
 import type { Credential } from "../handshake/question.ts";

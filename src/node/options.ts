@@ -3,7 +3,7 @@ import type { KeyObject } from "node:crypto";
 import type { Socket, TcpNetConnectOpts, IpcNetConnectOpts } from "node:net";
 import type { Duplex } from "node:stream";
 import type { PeerCertificate } from "node:tls";
-import type { PolicyOption } from "../channel/config.ts";
+import type { PolicyOption } from "../channel/options.ts";
 import type { Limits } from "../channel/defaults.ts";
 import type { PskOption } from "../channel/psk.ts";
 import { flag, LONGEST_MS, whole } from "../protocol/options.ts";

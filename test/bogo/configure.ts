@@ -5,8 +5,8 @@ import {
   serverConfig,
   type ClientConfig,
   type ServerConfig,
-  type SharedOptions,
 } from "../../src/channel/config.ts";
+import type { SharedOptions } from "../../src/channel/options.ts";
 import type { PskOption } from "../../src/channel/psk.ts";
 import type { TicketKeys } from "../../src/channel/tickets.ts";
 import type { CryptoProvider, SigningKey } from "../../src/crypto/provider.ts";

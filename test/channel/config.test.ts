@@ -185,39 +185,6 @@ describe("what is frozen and what has a default", () => {
     });
   });
 
-  test("a key source without a word means that QKD is required", () => {
-    expect(client({ qkd }).settings.policy.name).toBe("hybrid");
-    expect(server({ qkd: { sae: "sae-b" } }).settings.policy.name).toBe("hybrid");
-  });
-
-  test.each([
-    ["hybrid", { ecdh: "preferred", mlkem: "required", qkd: "required" }],
-    ["prefer-hybrid", { ecdh: "preferred", mlkem: "required", qkd: "preferred" }],
-    ["pqc", { ecdh: "preferred", mlkem: "required", qkd: "off" }],
-    ["qkd", { ecdh: "preferred", mlkem: "preferred", qkd: "required" }],
-  ] as const)("the preset %s", (policy, legs) => {
-    expect(client({ policy, qkd }).settings.policy).toMatchObject({ name: policy, ...legs });
-  });
-
-  test("classical groups come in, behind the hybrids, only where policy can do without ML-KEM", () => {
-    const names = (options: object) => client(options).settings.groups.map(({ name }) => name);
-    const all = [
-      "X25519MLKEM768",
-      "SecP256r1MLKEM768",
-      "SecP384r1MLKEM1024",
-      "x25519",
-      "secp256r1",
-      "secp384r1",
-    ];
-    expect(names({ policy: "qkd", qkd })).toEqual(all);
-    expect(names({ dangerous: { allowClassical: true } })).toEqual(all);
-    expect(names({ policy: { ecdh: "off" }, groups: ["MLKEM768", "MLKEM1024"] })).toEqual([
-      "MLKEM768",
-      "MLKEM1024",
-    ]);
-    expect(refusal(client, { policy: { ecdh: "off" } }).option).toBe("groups");
-  });
-
   test("no key seals more records than its suite allows (§5.5)", () => {
     expect(client({}).limits.recordsPerKey).toBe(2 ** 24);
     const limits = { recordsPerKey: 2 ** 40 };

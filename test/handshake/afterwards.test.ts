@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { ClientOptions } from "../../src/channel/config.ts";
+import type { ClientOptions } from "../../src/channel/options.ts";
 import { concat, EMPTY } from "../../src/protocol/bytes.ts";
 import { NewSessionTicket } from "../../src/wire/handshake.ts";
 import { changing, engines, rewriting, type Edit } from "../support/engines.ts";

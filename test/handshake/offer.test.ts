@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { clientConfig, type ClientOptions } from "../../src/channel/config.ts";
+import { clientConfig } from "../../src/channel/config.ts";
+import type { ClientOptions } from "../../src/channel/options.ts";
 import { firstOffer, qkdPsks, secondOffer, sessionPsk, staticPsks } from "../../src/handshake/offer.ts";
 import { utf8 } from "../../src/protocol/bytes.ts";
 import { TLS12, TLS13 } from "../../src/protocol/iana.ts";

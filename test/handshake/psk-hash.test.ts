@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { ServerOptions } from "../../src/channel/config.ts";
+import type { ServerOptions } from "../../src/channel/options.ts";
 import type { PskOption } from "../../src/channel/psk.ts";
 import { TicketKeys } from "../../src/channel/tickets.ts";
 import { decode, encode } from "../../src/wire/codec.ts";

@@ -1,11 +1,7 @@
 /** Both handshakes without records between them, so that a test can change any message, the encrypted ones too. */
 
-import {
-  clientConfig,
-  serverConfig,
-  type ClientOptions,
-  type ServerOptions,
-} from "../../src/channel/config.ts";
+import { clientConfig, serverConfig } from "../../src/channel/config.ts";
+import type { ClientOptions, ServerOptions } from "../../src/channel/options.ts";
 import { clientEngine, serverEngine, type Engine } from "../../src/channel/engine.ts";
 import type { Effect } from "../../src/handshake/machine.ts";
 import type { Question } from "../../src/handshake/question.ts";

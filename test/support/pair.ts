@@ -1,10 +1,6 @@
 import { Channel, type ChannelEvent } from "../../src/channel/channel.ts";
-import {
-  clientConfig,
-  serverConfig,
-  type ClientOptions,
-  type ServerOptions,
-} from "../../src/channel/config.ts";
+import { clientConfig, serverConfig } from "../../src/channel/config.ts";
+import type { ClientOptions, ServerOptions } from "../../src/channel/options.ts";
 import { TicketKeys } from "../../src/channel/tickets.ts";
 import type { Question } from "../../src/handshake/question.ts";
 import { encodeSession } from "../../src/handshake/session.ts";
