@@ -1,9 +1,11 @@
 /** Policy, groups, key shares and signature schemes out of the options, as far as policy and provider allow them. */
 import { UsageError } from "../protocol/errors.ts";
 import {
+  CertificateType,
   NamedGroup,
   nameOf,
   SignatureScheme,
+  type CertificateTypeName,
   type NamedGroupName,
   type SignatureSchemeName,
 } from "../protocol/iana.ts";
@@ -83,6 +85,18 @@ export function schemesOf(options: SharedOptions): readonly SignatureSchemeName[
   if (unusable !== undefined)
     throw invalid("signatureSchemes", `${unusable} is not available with ${options.provider.name}`);
   return options.signatureSchemes;
+}
+
+/** The types of certificate that one side may show. */
+export function typesOf<Option extends string>(
+  options: { readonly [K in Option]?: readonly CertificateTypeName[] },
+  option: Option,
+  fallback: readonly CertificateTypeName[],
+): readonly CertificateTypeName[] {
+  const wanted = options[option];
+  if (wanted === undefined) return fallback;
+  named(wanted, option, CertificateType);
+  return wanted;
 }
 
 /** Code points of names; an unknown or repeated name is refused. */

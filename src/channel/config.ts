@@ -6,10 +6,12 @@ import { selfTest } from "../crypto/selftest.ts";
 import { suiteOf, type Suite } from "../crypto/suites.ts";
 import { CertificateCache } from "../pki/certificate.ts";
 import type { Padding } from "../record/protection.ts";
+import { typeOf } from "../handshake/authenticate.ts";
+import { X509_ALONE } from "../handshake/certificate-type.ts";
 import type { Credential } from "../handshake/question.ts";
 import { decodeSession } from "../handshake/session.ts";
 import type { ClientSettings, ServerSettings, Settings } from "../handshake/settings.ts";
-import { groupsOf, named, policyOf, primitivesOf, schemesOf, sharesOf } from "./choices.ts";
+import { groupsOf, named, policyOf, primitivesOf, schemesOf, sharesOf, typesOf } from "./choices.ts";
 import { LIMITS, SUITES, TICKET_COUNT, TICKET_LIFETIME_SECONDS, type Limits } from "./defaults.ts";
 import {
   CLIENT,
@@ -44,6 +46,7 @@ export function clientConfig(options: ClientOptions): ClientConfig {
     throw missing("psks", 'authentication: "psk" needs a pre-shared key');
   }
   const { serverName: name, qkd } = options;
+  const credentials = list(options, "credentials", CREDENTIALS, isCredential);
   if (name !== undefined) checkName(name);
   return Object.freeze({
     ...framing(options, settings),
@@ -54,7 +57,11 @@ export function clientConfig(options: ClientOptions): ClientConfig {
       keyShares: sharesOf(options, settings.groups),
       authentication: qkd?.authenticates === true ? ("psk" as const) : authentication,
       ...(qkd === undefined ? {} : { qkd: { ...qkdSettings(qkd), peer: sae(qkd.peer, "qkd.peer") } }),
-      credentials: list(options, "credentials", CREDENTIALS, isCredential),
+      credentials,
+      serverCertificateTypes: typesOf(options, "serverCertificateTypes", X509_ALONE),
+      clientCertificateTypes: typesOf(options, "clientCertificateTypes", [
+        ...new Set(credentials.map(typeOf)),
+      ]),
       ...(options.session === undefined ? {} : { session: decodeSession(options.session) }),
       requestOCSP: flag(options, "requestOCSP", false),
       resumption: flag(options, "resumption", true),
@@ -103,6 +110,7 @@ export function serverConfig(options: ServerOptions): ServerConfig {
       asksForIdentity,
       asksForPsk,
       clientAuth: oneOf(options, "clientAuth", ["none", "request", "require"], "none"),
+      clientCertificateTypes: typesOf(options, "clientCertificateTypes", X509_ALONE),
       certificateAuthorities: list(options, "certificateAuthorities", "DER names", isBytes),
       ...(qkd === undefined ? {} : { qkd: { ...qkdSettings(qkd), acceptRaw: qkd.form === "raw" } }),
       ...(tickets === undefined || tickets === false ? {} : { tickets: ticketsOf(tickets) }),

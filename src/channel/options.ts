@@ -1,5 +1,10 @@
 /** What a client and a server may be told; `config.ts` checks it. */
-import type { CipherSuiteName, NamedGroupName, SignatureSchemeName } from "../protocol/iana.ts";
+import type {
+  CertificateTypeName,
+  CipherSuiteName,
+  NamedGroupName,
+  SignatureSchemeName,
+} from "../protocol/iana.ts";
 import type { CryptoProvider, HashName } from "../crypto/provider.ts";
 import type { Padding } from "../record/protection.ts";
 import type { PolicyName, Standing } from "../handshake/policy.ts";
@@ -56,6 +61,10 @@ export interface ClientOptions extends SharedOptions {
   readonly qkd?: QkdIdentityOptions & { readonly peer: string };
   /** The first that the server can verify is shown. */
   readonly credentials?: readonly Credential[];
+  /** What the server may show, best first; default X509 alone. RFC 7250. */
+  readonly serverCertificateTypes?: readonly CertificateTypeName[];
+  /** What we offer to show, best first; default the types of `credentials`. RFC 7250. */
+  readonly clientCertificateTypes?: readonly CertificateTypeName[];
   /** Ask the server for an OCSP answer, which `verify_peer` then carries and nothing here checks; default false. */
   readonly requestOCSP?: boolean;
   readonly session?: Uint8Array;
@@ -69,6 +78,8 @@ export interface ServerOptions extends SharedOptions {
   readonly asksForIdentity?: boolean;
   readonly asksForPsk?: boolean;
   readonly clientAuth?: "none" | "request" | "require";
+  /** What a client may show, best first; default X509 alone. RFC 7250. */
+  readonly clientCertificateTypes?: readonly CertificateTypeName[];
   /** DER names for CertificateRequest. */
   readonly certificateAuthorities?: readonly Uint8Array[];
   readonly qkd?: QkdIdentityOptions;
@@ -106,6 +117,8 @@ export const CLIENT = [
   "keyShares",
   "authentication",
   "credentials",
+  "serverCertificateTypes",
+  "clientCertificateTypes",
   "requestOCSP",
   "session",
   "resumption",
@@ -118,6 +131,7 @@ export const SERVER = [
   "asksForIdentity",
   "asksForPsk",
   "clientAuth",
+  "clientCertificateTypes",
   "certificateAuthorities",
   "tickets",
   "honorOwnOrder",

@@ -103,13 +103,17 @@ function peerText(security: SecurityRecord): string {
   const { peer, authorized, authorizationError } = security.authentication;
   if (peer.by === "none") return "unknown (it showed nothing)";
   if (authorizationError !== null) return `${partyText(peer)}, NOT VERIFIED: ${authorizationError}`;
-  return `${partyText(peer)}${peer.by === "certificate" ? (authorized ? ", verified" : ", NOT VERIFIED") : ""}`;
+  return `${partyText(peer)}${isShown(peer) ? (authorized ? ", verified" : ", NOT VERIFIED") : ""}`;
 }
+
+/** Whether it is up to a verdict who the party is. */
+const isShown = ({ by }: PartyEvidence): boolean => by === "certificate" || by === "rawPublicKey";
 
 function partyText({ by, scheme, pskIdentity, certificates }: PartyEvidence): string {
   const identity = pskIdentity === undefined ? "" : ` ${JSON.stringify(pskIdentity)}`;
   const words = {
     certificate: `known by certificate (${scheme ?? "?"}, chain of ${certificates})`,
+    rawPublicKey: `known by raw public key (${scheme ?? "?"})`,
     psk: `known by pre-shared key${identity}`,
     resumption: "known from an earlier session",
     none: "unknown (nothing was asked for)",

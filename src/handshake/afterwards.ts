@@ -43,6 +43,7 @@ export function onSessionTicket(
       serverName: connected.serverName,
       alpn: connected.alpn,
       authorized: connected.authorized,
+      peerCertificateType: connected.peerCertificateType,
       peerChain: connected.peerChain,
     },
   });
@@ -51,7 +52,7 @@ export function onSessionTicket(
 /** What a ticket will remember of this connection. */
 export type TicketFacts = Pick<
   TicketState,
-  "serverName" | "alpn" | "authorized" | "peerChain" | "sinceMs"
+  "serverName" | "alpn" | "authorized" | "peerCertificateType" | "peerChain" | "sinceMs"
 > & {
   readonly resumed: boolean;
 };

@@ -4,6 +4,7 @@ import {
   CertificateStatusType,
   nameOf,
   SignatureScheme,
+  type CertificateTypeName,
   type SignatureSchemeName,
 } from "../protocol/iana.ts";
 import { schemeOf } from "../crypto/schemes.ts";
@@ -12,6 +13,7 @@ import { decode } from "../wire/codec.ts";
 import { Certificate, CertificateVerify, encodeHandshake, Finished } from "../wire/handshake.ts";
 import { finishedData } from "../schedule/stages.ts";
 import { decryptError, illegalParameter, unsupportedExtension } from "./fault.ts";
+import type { Authentication } from "./established.ts";
 import type { Credential, Verdict } from "./question.ts";
 import type { Settings } from "./settings.ts";
 
@@ -38,19 +40,41 @@ export interface CertificateWishes {
   readonly certificate_authorities?: readonly Uint8Array[] | undefined;
 }
 
-/** The first credential that the peer can verify; undefined when there is none. RFC 9846 §4.5.1.1 and §4.5.1.2. */
+/**
+ * The first credential of one of these types that the peer can verify; undefined when there is none.
+ * RFC 9846 §4.5.1.1 and §4.5.1.2.
+ */
 export function chooseCredential(
   credentials: readonly Credential[],
+  types: readonly CertificateTypeName[],
   { signature_algorithms: offered = [], certificate_authorities: authorities = [] }: CertificateWishes,
 ): ChosenCredential | undefined {
   for (const credential of credentials) {
     const { issuers } = credential;
+    if (!types.includes(typeOf(credential))) continue;
     const wanted = issuers?.some((issuer) => authorities.some((name) => equal(name, issuer))) ?? true;
     const scheme = wanted ? commonScheme(credential, offered) : undefined;
     if (scheme !== undefined) return { credential, scheme };
   }
   return undefined;
 }
+
+/** What the credential shows. */
+export const typeOf = ({ certificateType = "X509" }: Credential): CertificateTypeName => certificateType;
+
+/** How a side that showed something of this type proved itself. */
+export const proofOf = (type: CertificateTypeName): "certificate" | "rawPublicKey" =>
+  type === "X509" ? "certificate" : "rawPublicKey";
+
+/** How we proved ourselves with this credential. */
+export const shownProof = (credential: Credential, scheme: SignatureSchemeName): Authentication => ({
+  by: proofOf(typeOf(credential)),
+  certificateType: typeOf(credential),
+  chain: credential.chain,
+  scheme,
+});
+/** What a side without a credential shows. */
+export const NOTHING_SHOWN: Authentication = { by: "none", certificateType: "X509", chain: [] };
 
 /** The first of our schemes that the peer can verify and CertificateVerify may use. */
 function commonScheme(credential: Credential, offered: readonly number[]): SignatureSchemeName | undefined {
@@ -87,15 +111,17 @@ export function certificateVerifyMessage(scheme: SignatureSchemeName, signature:
   });
 }
 
-/** A peer's chain, and the OCSP answer beside its leaf. */
+/** A peer's chain or raw key, and the OCSP answer beside its leaf. */
 export interface ShownCertificate {
+  readonly certificateType: CertificateTypeName;
   readonly chain: readonly Uint8Array[];
   readonly ocspResponse?: Uint8Array;
 }
 
-/** The peer's certificate, copied out of the record. Throws a ProtocolError. */
+/** The peer's certificate, of the type that was agreed on, copied out of the record. Throws a ProtocolError. */
 export function readCertificate(
   body: Uint8Array,
+  certificateType: CertificateTypeName,
   settings: Settings,
   asked: ReadonlySet<number> = NOTHING,
 ): ShownCertificate {
@@ -110,6 +136,9 @@ export function readCertificate(
       `certificate: ${message.certificate_list.length} certificates, at most ${settings.maxChainLength} are read`,
     );
   }
+  if (certificateType === "RawPublicKey" && message.certificate_list.length > 1) {
+    throw illegalParameter("certificate: more than one raw public key");
+  }
   for (const { extensions } of message.certificate_list) {
     if (extensions.present?.some((type) => !asked.has(type))) {
       throw unsupportedExtension("certificate: an extension that was not asked for");
@@ -121,6 +150,7 @@ export function readCertificate(
   const [leaf] = message.certificate_list;
   const status = leaf?.extensions.status_request;
   return {
+    certificateType,
     chain: message.certificate_list.map(({ cert_data }) => cert_data.slice()),
     ...(status === undefined ? {} : { ocspResponse: status.response.slice() }),
   };

@@ -81,9 +81,11 @@ function sayHello(settings: ClientSettings, qkd: readonly OfferedPsk[], excuses:
     return offerPsks(settings, [...(session === undefined ? [] : [session]), ...qkd], excuses);
   }
   const name = settings.serverName === undefined ? {} : { name: settings.serverName };
+  const certificateType = session.session?.peerCertificateType ?? "X509";
+  const shown = { certificateType, chain, ...name };
   return moveTo(
     { at: "WAIT_SESSION_VERDICT", session, excuses },
-    { do: "ask", question: { ask: "verify_peer", purpose: "server", chain, ...name, resumes: true } },
+    { do: "ask", question: { ask: "verify_peer", purpose: "server", ...shown, resumes: true } },
   );
 }
 

@@ -9,7 +9,7 @@ import type { ConnectionSecrets } from "./established.ts";
 import type { Offer, OfferedPsk } from "./offer.ts";
 import type { Degradation, KeyLeg } from "./policy.ts";
 import type { DeliveredKey, Verdict } from "./question.ts";
-import type { SignatureSchemeName } from "../protocol/iana.ts";
+import type { CertificateTypeName, SignatureSchemeName } from "../protocol/iana.ts";
 
 /** Why a preferred source is missing. */
 export type Excuses = Partial<Record<KeyLeg, { reason: string; code?: string; cause?: unknown }>>;
@@ -28,6 +28,9 @@ export interface Agreed {
   readonly clientSecret: Uint8Array;
   readonly serverSecret: Uint8Array;
   readonly alpn?: string;
+  /** What the server proves itself with, and what it would take from us; by EncryptedExtensions. */
+  readonly serverCertificateType?: CertificateTypeName;
+  readonly clientCertificateType?: CertificateTypeName;
   /** verify_data of the server's Finished, once it came. */
   readonly serverFinished?: Uint8Array;
 }
@@ -92,6 +95,7 @@ interface ConnectedClient {
   readonly serverName: string;
   readonly alpn: string;
   readonly authorized: boolean;
+  readonly peerCertificateType: CertificateTypeName;
   readonly peerChain: readonly Uint8Array[];
 }
 

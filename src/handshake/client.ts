@@ -17,9 +17,13 @@ import {
   chooseCredential,
   demandAuthorized,
   finishedMessage,
+  NOTHING_SHOWN,
+  proofOf,
   readCertificate,
+  shownProof,
   signedContent,
 } from "./authenticate.ts";
+import { answeredType, unsupportedType } from "./certificate-type.ts";
 import {
   onQkdFailure,
   onQkdKey,
@@ -70,22 +74,49 @@ function onEncryptedExtensions(
   }
   const alpn = chosenProtocol(extensions.application_layer_protocol_negotiation, settings);
   agreed.transcript.add(message.bytes);
-  const next = { ...agreed, ...(alpn === undefined ? {} : { alpn }) };
+  const next = {
+    ...agreed,
+    ...(alpn === undefined ? {} : { alpn }),
+    ...agreedTypes(agreed, extensions, settings),
+  };
   const effects: Effect[] = [];
   const limit = extensions.record_size_limit;
   if (limit !== undefined) {
     if (limit < 64) throw illegalParameter(`encrypted_extensions: record_size_limit ${limit} is below 64`);
     effects.push({ do: "limit_records", maxContentBytes: limit - 1 });
   }
-  const byCertificate =
-    agreed.psk === undefined || (agreed.psk.session === undefined && agreed.psk.withCertificate === true);
-  if (byCertificate) return moveTo({ at: "WAIT_CERT_CR", agreed: next }, ...effects);
+  if (byCertificate(agreed)) return moveTo({ at: "WAIT_CERT_CR", agreed: next }, ...effects);
   const session = agreed.psk?.session;
   const server: ServerIdentity = {
+    certificateType: session?.peerCertificateType ?? "X509",
     chain: session?.peerChain ?? [],
     verdict: agreed.psk?.verdict ?? { authorized: session?.authorized ?? true },
   };
   return moveTo({ at: "WAIT_FINISHED", agreed: next, request: undefined, server }, ...effects);
+}
+
+const byCertificate = ({ psk }: Agreed): boolean =>
+  psk === undefined || (psk.session === undefined && psk.withCertificate === true);
+
+/** The types of certificate that the server chose. Throws a TrustError (unsupported_certificate). RFC 7250 §4.2. */
+function agreedTypes(
+  agreed: Agreed,
+  { server_certificate_type: theirs, client_certificate_type: ours }: EncryptedExtensions["extensions"],
+  settings: ClientSettings,
+): Pick<Agreed, "serverCertificateType" | "clientCertificateType"> {
+  const serverCertificateType = answeredType(theirs, settings.serverCertificateTypes);
+  // Where the server shows nothing and says nothing, there is nothing to agree on.
+  if (serverCertificateType === undefined && (theirs !== undefined || byCertificate(agreed))) {
+    throw unsupportedType("encrypted_extensions: server_certificate_type was not offered");
+  }
+  const clientCertificateType = answeredType(ours, settings.clientCertificateTypes);
+  if (clientCertificateType === undefined && ours !== undefined) {
+    throw unsupportedType("encrypted_extensions: client_certificate_type was not offered");
+  }
+  return {
+    ...(serverCertificateType === undefined ? {} : { serverCertificateType }),
+    ...(clientCertificateType === undefined ? {} : { clientCertificateType }),
+  };
 }
 
 function chosenProtocol(
@@ -121,7 +152,8 @@ function onCertificateRequest(
     throw missingExtension("certificate_request: signature_algorithms");
   }
   agreed.transcript.add(message.bytes);
-  const own = chooseCredential(settings.credentials, extensions);
+  const type = agreed.clientCertificateType;
+  const own = chooseCredential(settings.credentials, type === undefined ? [] : [type], extensions);
   return moveTo({ at: "WAIT_CERT", agreed, request: { own } });
 }
 
@@ -130,12 +162,13 @@ function onCertificate(
   message: HandshakeMessage,
   settings: ClientSettings,
 ): ClientStep {
-  const shown = readCertificate(message.body, settings, state.agreed.offer.sent);
+  const type = state.agreed.serverCertificateType ?? "X509";
+  const shown = readCertificate(message.body, type, settings, state.agreed.offer.sent);
   const [leaf] = shown.chain;
   if (leaf === undefined) {
     throw new ProtocolError("ERR_TLS_DECODE", "decode_error", "certificate: the server sent none");
   }
-  const key = settings.publicKeyOf(leaf);
+  const key = settings.publicKeyOf(leaf, type);
   state.agreed.transcript.add(message.bytes);
   const request = state.at === "WAIT_CERT" ? state.request : undefined;
   return moveTo({ at: "WAIT_CV", agreed: state.agreed, request, shown, key });
@@ -192,7 +225,7 @@ function onFinished(
       server,
       serverFinishedHash,
       [],
-      { by: ownProof(agreed, settings), chain: [] },
+      { by: ownProof(agreed, settings), certificateType: "X509", chain: [] },
       settings,
     );
   }
@@ -201,7 +234,7 @@ function onFinished(
     const nothing = certificateMessage([]);
     transcript.add(nothing);
     const effects: Effect[] = [{ do: "send", message: nothing }];
-    return complete(agreed, server, serverFinishedHash, effects, { by: "none", chain: [] }, settings);
+    return complete(agreed, server, serverFinishedHash, effects, NOTHING_SHOWN, settings);
   }
   const { credential, scheme } = own;
   const certificate = certificateMessage(credential.chain);
@@ -239,16 +272,8 @@ function signed(
 ): ClientStep {
   const verify = certificateVerifyMessage(scheme, signature);
   agreed.transcript.add(verify);
-  const { chain } = credential;
   const effects: Effect[] = [...before, { do: "send", message: verify }];
-  return complete(
-    agreed,
-    server,
-    serverFinishedHash,
-    effects,
-    { by: "certificate", chain, scheme },
-    settings,
-  );
+  return complete(agreed, server, serverFinishedHash, effects, shownProof(credential, scheme), settings);
 }
 
 /** The client's Finished, the application keys, and the connection. */
@@ -281,6 +306,7 @@ function complete(
     serverName: settings.serverName ?? "",
     alpn: agreed.alpn ?? "",
     authorized: server.verdict.authorized,
+    peerCertificateType: server.certificateType,
     peerChain: server.chain,
   };
   return moveTo(
@@ -325,7 +351,8 @@ function describe(
     ...(agreed.alpn === undefined ? {} : { alpn: agreed.alpn }),
     local: local.by === "psk" ? { ...local, ...identity } : local,
     peer: {
-      by: server.scheme === undefined ? ownProof(agreed, settings) : "certificate",
+      by: server.scheme === undefined ? ownProof(agreed, settings) : proofOf(server.certificateType),
+      certificateType: server.certificateType,
       chain: server.chain,
       ...(server.ocspResponse === undefined ? {} : { ocspResponse: server.ocspResponse }),
       ...(server.scheme === undefined ? identity : { scheme: server.scheme }),

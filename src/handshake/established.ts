@@ -1,6 +1,6 @@
 import type { Suite } from "../crypto/suites.ts";
 import type { KeyExchangeGroup } from "../crypto/groups.ts";
-import type { SignatureSchemeName } from "../protocol/iana.ts";
+import type { CertificateTypeName, SignatureSchemeName } from "../protocol/iana.ts";
 import type { Degradation, Policy } from "./policy.ts";
 import type { Verdict } from "./question.ts";
 
@@ -19,8 +19,10 @@ export interface QkdFacts {
 
 /** How one side proved who it is. */
 export interface Authentication {
-  readonly by: "certificate" | "psk" | "resumption" | "none";
-  /** DER chain, leaf first; empty without a certificate. */
+  readonly by: "certificate" | "rawPublicKey" | "psk" | "resumption" | "none";
+  /** What `chain` holds. */
+  readonly certificateType: CertificateTypeName;
+  /** DER chain, leaf first, or one SubjectPublicKeyInfo; empty without either. */
   readonly chain: readonly Uint8Array[];
   readonly scheme?: SignatureSchemeName;
   /** The OCSP answer that was shown beside the certificate, DER. */

@@ -23,6 +23,7 @@ import {
 import { asciiHostName } from "../pki/name.ts";
 import { EarlySecret } from "../schedule/stages.ts";
 import { Transcript } from "../schedule/transcript.ts";
+import { typesToOffer } from "./certificate-type.ts";
 import type { QkdFacts } from "./established.ts";
 import { nothingInCommon } from "./fault.ts";
 import type { DeliveredKey, Verdict } from "./question.ts";
@@ -154,12 +155,23 @@ function firstExtensions(
     ...(settings.alpn.length === 0
       ? {}
       : { application_layer_protocol_negotiation: settings.alpn.map((name) => utf8(name)) }),
+    ...(certificates ? certificateTypes(settings) : {}),
     ...(settings.recordSizeLimit === undefined ? {} : { record_size_limit: settings.recordSizeLimit }),
     ...(psks.length > 0 || settings.resumption ? { psk_key_exchange_modes: pskModes(settings) } : {}),
     ...(settings.authentication === "certificate" && psks.some(({ session }) => session === undefined)
       ? { tls_cert_with_extern_psk: true as const }
       : {}),
     ...preSharedKey(settings, psks),
+  };
+}
+
+/** What both sides may show, where that is more than X.509 alone. RFC 7250 §4.1. */
+function certificateTypes(settings: ClientSettings): ClientExtensions {
+  const ours = typesToOffer(settings.clientCertificateTypes);
+  const theirs = typesToOffer(settings.serverCertificateTypes);
+  return {
+    ...(ours === undefined ? {} : { client_certificate_type: ours }),
+    ...(theirs === undefined ? {} : { server_certificate_type: theirs }),
   };
 }
 

@@ -1,7 +1,7 @@
 import { wipe } from "../protocol/bytes.ts";
 import { KeySourceError } from "../protocol/errors.ts";
 import type { SignatureAlgorithm, SigningKey } from "../crypto/provider.ts";
-import type { SignatureSchemeName } from "../protocol/iana.ts";
+import type { CertificateTypeName, SignatureSchemeName } from "../protocol/iana.ts";
 
 /**
  * What is slow or remote is a question to the host. The channel waits for the answer and buffers meanwhile;
@@ -16,8 +16,9 @@ export type Question =
   | {
       readonly ask: "verify_peer";
       readonly purpose: "server" | "client";
-      /** DER certificates as sent, leaf first. */
+      /** DER certificates as sent, leaf first; of the type RawPublicKey the one SubjectPublicKeyInfo. */
       readonly chain: readonly Uint8Array[];
+      readonly certificateType: CertificateTypeName;
       readonly name?: string;
       /** The server's OCSP answer, DER, where one was asked for and came; nobody has looked into it yet. */
       readonly ocspResponse?: Uint8Array;
@@ -64,7 +65,9 @@ export interface Verdict {
 
 /** Our own certificate chain and key, as the pki room makes it; `key` may answer later (`sign` is then asked). */
 export interface Credential {
-  /** DER, leaf first. */
+  /** What `chain` holds; default X509. */
+  readonly certificateType?: CertificateTypeName;
+  /** DER certificates, leaf first; of the type RawPublicKey the SubjectPublicKeyInfo alone. RFC 7250 §3. */
   readonly chain: readonly Uint8Array[];
   readonly key: SigningKey | "external";
   /** Signature schemes the key can do, best first. */

@@ -2,10 +2,12 @@
 import { utf8, wipe } from "../protocol/bytes.ts";
 import {
   CertificateStatusType,
+  CertificateType,
   PskKeyExchangeMode,
   SignatureScheme,
   TLS12,
   TLS13,
+  type CertificateTypeName,
 } from "../protocol/iana.ts";
 import { CertificateRequest, EncryptedExtensions, encodeHandshake } from "../wire/handshake.ts";
 import { ServerHello } from "../wire/hello.ts";
@@ -19,7 +21,9 @@ import {
   chooseCredential,
   finishedMessage,
   signedContent,
+  typeOf,
 } from "./authenticate.ts";
+import { commonType, typesOf, unsupportedType } from "./certificate-type.ts";
 import { chooseProtocol } from "./choose.ts";
 import { missingExtension, nothingInCommon } from "./fault.ts";
 import { moveTo, type Effect, type Step } from "./machine.ts";
@@ -47,7 +51,11 @@ export function answer(draft: Draft, psk: FoundPsk | undefined, settings: Server
   const withCertificate = usesCertificate(draft, psk);
   const own = withCertificate ? ownCredential(draft, settings) : undefined;
   const alpn = chooseProtocol(draft.received.hello, settings);
-  const { flight, effects } = hello(draft, psk, { degraded, own, alpn }, settings);
+  const requested =
+    own === undefined || settings.clientAuth === "none"
+      ? undefined
+      : commonType(settings.clientCertificateTypes, draft.received.hello.extensions.client_certificate_type);
+  const { flight, effects } = hello(draft, psk, { degraded, own, requested, alpn }, settings);
   effects.push(...encryptedPart(flight, settings));
   const { transcript } = draft;
   if (own === undefined) return finish(flight, effects, settings);
@@ -94,7 +102,13 @@ function ownCredential(draft: Draft, settings: ServerSettings): ChosenCredential
   if (extensions.signature_algorithms === undefined) {
     throw missingExtension("client_hello: signature_algorithms");
   }
-  const own = chooseCredential(candidates, extensions);
+  const types = typesOf(extensions.server_certificate_type);
+  if (!candidates.some((credential) => types.includes(typeOf(credential)))) {
+    const what = "client_hello: no type of server certificate in common";
+    // RFC 7250 §4.2 is about clients that name types.
+    throw extensions.server_certificate_type === undefined ? nothingInCommon(what) : unsupportedType(what);
+  }
+  const own = chooseCredential(candidates, types, extensions);
   if (own === undefined) throw nothingInCommon("client_hello: no certificate that the client can verify");
   return own;
 }
@@ -102,6 +116,8 @@ function ownCredential(draft: Draft, settings: ServerSettings): ChosenCredential
 interface Choices {
   readonly degraded: Flight["degraded"];
   readonly own: ChosenCredential | undefined;
+  /** The type of certificate that the client is asked for. */
+  readonly requested: CertificateTypeName | undefined;
   readonly alpn: string | undefined;
 }
 
@@ -109,7 +125,7 @@ interface Choices {
 function hello(
   draft: Draft,
   psk: FoundPsk | undefined,
-  { degraded, own, alpn }: Choices,
+  { degraded, own, requested, alpn }: Choices,
   settings: ServerSettings,
 ): { readonly flight: Flight; readonly effects: Effect[] } {
   const { received, suite, group, transcript } = draft;
@@ -165,7 +181,7 @@ function hello(
     clientSecret,
     serverSecret,
     main,
-    clientCertificateRequested: own !== undefined && settings.clientAuth !== "none",
+    ...(requested === undefined ? {} : { requestedCertificateType: requested }),
   };
   return { flight, effects };
 }
@@ -183,6 +199,7 @@ function encryptedPart(flight: Flight, settings: ServerSettings): readonly Effec
       ...(limit === undefined || settings.recordSizeLimit === undefined
         ? {}
         : { record_size_limit: settings.recordSizeLimit }),
+      ...answeredTypes(flight, settings),
     },
   });
   draft.transcript.add(message);
@@ -191,7 +208,7 @@ function encryptedPart(flight: Flight, settings: ServerSettings): readonly Effec
     effects.push({ do: "limit_records", maxContentBytes: limit - 1 });
   }
   effects.push({ do: "send", message });
-  if (!flight.clientCertificateRequested) return effects;
+  if (flight.requestedCertificateType === undefined) return effects;
   const authorities = settings.certificateAuthorities;
   const request = encodeHandshake("certificate_request", CertificateRequest, {
     certificate_request_context: new Uint8Array(0),
@@ -203,6 +220,26 @@ function encryptedPart(flight: Flight, settings: ServerSettings): readonly Effec
   draft.transcript.add(request);
   effects.push({ do: "send", message: request });
   return effects;
+}
+
+/** The types of certificate in force, to a client that named some. RFC 7250 §4.2. */
+function answeredTypes(
+  { draft, own, requestedCertificateType }: Flight,
+  settings: ServerSettings,
+): Pick<EncryptedExtensions["extensions"], "client_certificate_type" | "server_certificate_type"> {
+  const { client_certificate_type: theirs, server_certificate_type: ours } = draft.received.hello.extensions;
+  const types = typesOf(ours);
+  const credentials = draft.credentials ?? settings.credentials;
+  // Beside a pre-shared key nothing is shown; the answer says what would have been.
+  const shown = own?.credential ?? credentials.find((credential) => types.includes(typeOf(credential)));
+  return {
+    ...(ours === undefined || shown === undefined
+      ? {}
+      : { server_certificate_type: CertificateType[typeOf(shown)] }),
+    ...(theirs === undefined || requestedCertificateType === undefined
+      ? {}
+      : { client_certificate_type: CertificateType[requestedCertificateType] }),
+  };
 }
 
 function verifyAndFinish(
@@ -238,9 +275,10 @@ function finish(flight: Flight, effects: Effect[], settings: ServerSettings): Se
     { do: "write_keys", keys: trafficKeys(settings.provider, draft.suite, secrets.serverTraffic) },
   );
   const answered = { flight, secrets, finished: message.subarray(4) };
-  if (flight.clientCertificateRequested) return moveTo({ at: "WAIT_CERT", answered }, ...effects);
+  if (flight.requestedCertificateType !== undefined) return moveTo({ at: "WAIT_CERT", answered }, ...effects);
   const ticket = psk?.ticket;
   const client = {
+    certificateType: ticket?.peerCertificateType ?? ("X509" as const),
     chain: ticket?.peerChain ?? [],
     verdict: psk?.verdict ?? {
       authorized: ticket === undefined ? psk !== undefined && psk.qkd === undefined : ticket.authorized,

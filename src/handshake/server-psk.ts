@@ -338,9 +338,10 @@ function accept(draft: Draft, found: FoundPsk, settings: ServerSettings): Server
   checkBinder(draft, found, settings);
   const chain = found.ticket?.peerChain ?? [];
   if (chain.length === 0) return answer({ ...draft, suite }, found, settings);
+  const certificateType = found.ticket?.peerCertificateType ?? "X509";
   return moveTo(
     { at: "WAIT_TICKET_VERDICT", draft, suite, found },
-    { do: "ask", question: { ask: "verify_peer", purpose: "client", chain, resumes: true } },
+    { do: "ask", question: { ask: "verify_peer", purpose: "client", certificateType, chain, resumes: true } },
   );
 }
 

@@ -1,13 +1,13 @@
 import type { Suite } from "../crypto/suites.ts";
 import type { KeyExchangeGroup } from "../crypto/groups.ts";
 import type { HashAlgorithm, VerifyingKey } from "../crypto/provider.ts";
-import type { SignatureSchemeName } from "../protocol/iana.ts";
+import type { CertificateTypeName, SignatureSchemeName } from "../protocol/iana.ts";
 import type { HandshakeMessage } from "../record/framer.ts";
 import type { ReadyPsk } from "../schedule/psk.ts";
 import type { MainSecret } from "../schedule/stages.ts";
 import type { Transcript } from "../schedule/transcript.ts";
 import type { ClientHello } from "../wire/hello.ts";
-import type { ChosenCredential, ProvenKey } from "./authenticate.ts";
+import type { ChosenCredential, ProvenKey, ShownCertificate } from "./authenticate.ts";
 import type { Excuses } from "./client-state.ts";
 import type { ConnectionSecrets, QkdFacts } from "./established.ts";
 import type { Degradation } from "./policy.ts";
@@ -70,7 +70,8 @@ export interface Flight {
   readonly clientSecret: Uint8Array;
   readonly serverSecret: Uint8Array;
   readonly main: MainSecret;
-  readonly clientCertificateRequested: boolean;
+  /** What the client was asked for; undefined when it was asked for nothing. */
+  readonly requestedCertificateType?: CertificateTypeName;
   readonly own?: ChosenCredential;
 }
 
@@ -83,6 +84,7 @@ export interface Answered {
 }
 
 export interface ClientIdentity {
+  readonly certificateType: CertificateTypeName;
   readonly chain: readonly Uint8Array[];
   readonly scheme?: SignatureSchemeName;
   readonly verdict: Verdict;
@@ -113,13 +115,13 @@ export type ServerState =
   | {
       readonly at: "WAIT_CV";
       readonly answered: Answered;
-      readonly chain: readonly Uint8Array[];
+      readonly shown: ShownCertificate;
       readonly key: VerifyingKey;
     }
   | {
       readonly at: "WAIT_VERDICT";
       readonly answered: Answered;
-      readonly chain: readonly Uint8Array[];
+      readonly shown: ShownCertificate;
       readonly proven: ProvenKey;
     }
   | { readonly at: "WAIT_FINISHED"; readonly answered: Answered; readonly client: ClientIdentity }

@@ -5,7 +5,15 @@ import type { HandshakeMessage } from "../record/framer.ts";
 import { Transcript } from "../schedule/transcript.ts";
 import { trafficKeys } from "../schedule/traffic.ts";
 import { onServerKeyUpdate, sessionTickets, updateServerKeys } from "./afterwards.ts";
-import { checkCertificateVerify, checkFinished, demandAuthorized, readCertificate } from "./authenticate.ts";
+import {
+  checkCertificateVerify,
+  checkFinished,
+  demandAuthorized,
+  NOTHING_SHOWN,
+  proofOf,
+  readCertificate,
+  shownProof,
+} from "./authenticate.ts";
 import { checkSecondHello, chooseGroup, readHello, retryMessage } from "./choose.ts";
 import type { Authentication, Established } from "./established.ts";
 import { illegalParameter, nothingInCommon } from "./fault.ts";
@@ -124,20 +132,21 @@ function onCertificate(
   message: HandshakeMessage,
   settings: ServerSettings,
 ): ServerStep {
-  const { chain } = readCertificate(message.body, settings);
+  const type = answered.flight.requestedCertificateType ?? "X509";
+  const shown = readCertificate(message.body, type, settings);
   answered.flight.draft.transcript.add(message.bytes);
-  const [leaf] = chain;
+  const [leaf] = shown.chain;
   if (leaf === undefined) {
     if (settings.clientAuth === "require") {
       throw new TrustError("ERR_CERT_REQUIRED", "certificate_required", "the client sent no certificate");
     }
-    return moveTo({ at: "WAIT_FINISHED", answered, client: { chain: [], verdict: { authorized: false } } });
+    return moveTo({ at: "WAIT_FINISHED", answered, client: { ...shown, verdict: { authorized: false } } });
   }
-  return moveTo({ at: "WAIT_CV", answered, chain, key: settings.publicKeyOf(leaf) });
+  return moveTo({ at: "WAIT_CV", answered, shown, key: settings.publicKeyOf(leaf, type) });
 }
 
 function onCertificateVerify(
-  { answered, chain, key }: In<"WAIT_CV">,
+  { answered, shown, key }: In<"WAIT_CV">,
   message: HandshakeMessage,
   settings: ServerSettings,
 ): ServerStep {
@@ -145,18 +154,18 @@ function onCertificateVerify(
   const proven = checkCertificateVerify(message.body, "client", key, transcript.hash(), settings);
   transcript.add(message.bytes);
   return moveTo(
-    { at: "WAIT_VERDICT", answered, chain, proven },
-    { do: "ask", question: { ask: "verify_peer", purpose: "client", chain } },
+    { at: "WAIT_VERDICT", answered, shown, proven },
+    { do: "ask", question: { ask: "verify_peer", purpose: "client", ...shown } },
   );
 }
 
 function onVerdict(
-  { answered, chain, proven }: In<"WAIT_VERDICT">,
+  { answered, shown, proven }: In<"WAIT_VERDICT">,
   verdict: Verdict,
   settings: ServerSettings,
 ): ServerStep {
   if (settings.clientAuth === "require") demandAuthorized(verdict);
-  return moveTo({ at: "WAIT_FINISHED", answered, client: { chain, scheme: proven.scheme, verdict } });
+  return moveTo({ at: "WAIT_FINISHED", answered, client: { ...shown, scheme: proven.scheme, verdict } });
 }
 
 function onFinished(
@@ -181,6 +190,7 @@ function onFinished(
       alpn: flight.alpn ?? "",
       sinceMs: flight.psk?.ticket?.sinceMs ?? settings.now(),
       authorized: client.verdict.authorized,
+      peerCertificateType: client.certificateType,
       peerChain: client.chain,
       resumed: flight.psk?.ticket !== undefined,
     };
@@ -212,12 +222,15 @@ function describe(
     ...(flight.alpn === undefined ? {} : { alpn: flight.alpn }),
     local:
       own === undefined
-        ? { by: byPsk, chain: [], ...identity }
-        : { by: "certificate", chain: own.credential.chain, scheme: own.scheme },
-    peer:
-      client.scheme === undefined
-        ? { by: byPsk, chain: client.chain, ...(byPsk === "psk" ? identity : {}) }
-        : { by: "certificate", chain: client.chain, scheme: client.scheme },
+        ? { ...NOTHING_SHOWN, by: byPsk, ...identity }
+        : shownProof(own.credential, own.scheme),
+    peer: {
+      certificateType: client.certificateType,
+      chain: client.chain,
+      ...(client.scheme === undefined
+        ? { by: byPsk, ...(byPsk === "psk" ? identity : {}) }
+        : { by: proofOf(client.certificateType), scheme: client.scheme }),
+    },
     verdict: client.verdict,
     policy: settings.policy,
     degraded: flight.degraded,

@@ -1,7 +1,8 @@
-import { CipherSuite, TLS13 } from "../protocol/iana.ts";
+import { CertificateType, CipherSuite, TLS13, type CertificateTypeName } from "../protocol/iana.ts";
 import { UsageError } from "../protocol/errors.ts";
 import { fromUtf8, plain, utf8 } from "../protocol/bytes.ts";
 import { decode, encode, opaque, struct, u16, u24, u32, u8, vector, type Of } from "../wire/codec.ts";
+import { typesOf } from "./certificate-type.ts";
 
 /** A moment in milliseconds since 1970, in two fields because it exceeds 32 bits. */
 const moment = struct({ high: u24, low: u32 });
@@ -23,13 +24,14 @@ export interface Session {
   readonly alpn: string;
   /** Whether the peer had been found trustworthy; an unverified session serves no verifying client. */
   readonly authorized: boolean;
-  /** The peer's DER chain of the first handshake. */
+  readonly peerCertificateType: CertificateTypeName;
+  /** The peer's DER chain of the first handshake, or its SubjectPublicKeyInfo. */
   readonly peerChain: readonly Uint8Array[];
 }
 
 /** The longest lifetime that a ticket may claim: seven days. RFC 9846 §4.7.1. */
 export const MAX_TICKET_LIFETIME_SECONDS = 604_800;
-const FORMAT = 1;
+const FORMAT = 2;
 
 const StoredSession = struct({
   format: u8,
@@ -43,6 +45,7 @@ const StoredSession = struct({
   server_name: opaque(2),
   alpn: opaque(1),
   authorized: u8,
+  peer_certificate_type: u8,
   peer_chain: vector(3, opaque(3, 1)),
 });
 
@@ -60,6 +63,7 @@ export function encodeSession(session: Session): Uint8Array {
     server_name: utf8(session.serverName),
     alpn: utf8(session.alpn),
     authorized: session.authorized ? 1 : 0,
+    peer_certificate_type: CertificateType[session.peerCertificateType],
     peer_chain: session.peerChain,
   });
 }
@@ -82,7 +86,9 @@ const noSession = (what: string, cause?: unknown): UsageError =>
 /** Undefined for another version. Throws for bytes or text that are malformed. */
 function readSession(bytes: Uint8Array): Session | undefined {
   const stored = decode(StoredSession, bytes);
-  if (stored.format !== FORMAT || stored.version !== TLS13) return undefined;
+  const [peerCertificateType] = typesOf([stored.peer_certificate_type]);
+  const known = stored.format === FORMAT && stored.version === TLS13;
+  if (!known || peerCertificateType === undefined) return undefined;
   return {
     suite: stored.suite,
     psk: stored.psk.slice(),
@@ -93,6 +99,7 @@ function readSession(bytes: Uint8Array): Session | undefined {
     serverName: fromUtf8(stored.server_name),
     alpn: fromUtf8(stored.alpn),
     authorized: stored.authorized === 1,
+    peerCertificateType,
     peerChain: stored.peer_chain.map((der) => der.slice()),
   };
 }
@@ -109,11 +116,12 @@ export interface TicketState {
   readonly serverName: string;
   readonly alpn: string;
   readonly authorized: boolean;
-  /** The client's DER chain, empty when it showed none. */
+  readonly peerCertificateType: CertificateTypeName;
+  /** The client's DER chain or SubjectPublicKeyInfo, empty when it showed none. */
   readonly peerChain: readonly Uint8Array[];
 }
 
-const TICKET_FORMAT = 2;
+const TICKET_FORMAT = 3;
 const StoredTicket = struct({
   format: u8,
   suite: u16,
@@ -125,6 +133,7 @@ const StoredTicket = struct({
   server_name: opaque(2),
   alpn: opaque(1),
   authorized: u8,
+  peer_certificate_type: u8,
   peer_chain: vector(3, opaque(3, 1)),
 });
 
@@ -140,6 +149,7 @@ export function encodeTicketState(state: TicketState): Uint8Array {
     server_name: utf8(state.serverName),
     alpn: utf8(state.alpn),
     authorized: state.authorized ? 1 : 0,
+    peer_certificate_type: CertificateType[state.peerCertificateType],
     peer_chain: state.peerChain,
   });
 }
@@ -149,7 +159,8 @@ export function decodeTicketState(bytes: Uint8Array): TicketState | undefined {
   try {
     const stored = decode(StoredTicket, plain(bytes));
     const known = Object.values<number>(CipherSuite).includes(stored.suite);
-    if (stored.format !== TICKET_FORMAT || !known) return undefined;
+    const [peerCertificateType] = typesOf([stored.peer_certificate_type]);
+    if (stored.format !== TICKET_FORMAT || !known || peerCertificateType === undefined) return undefined;
     return {
       suite: stored.suite,
       psk: stored.psk.slice(),
@@ -160,6 +171,7 @@ export function decodeTicketState(bytes: Uint8Array): TicketState | undefined {
       serverName: fromUtf8(stored.server_name),
       alpn: fromUtf8(stored.alpn),
       authorized: stored.authorized === 1,
+      peerCertificateType,
       peerChain: stored.peer_chain.map((der) => der.slice()),
     };
   } catch {

@@ -1,7 +1,7 @@
 import type { KeyExchangeGroup } from "../crypto/groups.ts";
 import type { CryptoProvider, HashName, VerifyingKey } from "../crypto/provider.ts";
 import type { Suite } from "../crypto/suites.ts";
-import type { SignatureSchemeName } from "../protocol/iana.ts";
+import type { CertificateTypeName, SignatureSchemeName } from "../protocol/iana.ts";
 import type { Policy } from "./policy.ts";
 import type { Credential } from "./question.ts";
 import type { Session } from "./session.ts";
@@ -32,8 +32,8 @@ export interface Settings {
   readonly keyLog: boolean;
   /** Milliseconds since 1970; handed in, because below the sans-IO line there is no clock. */
   readonly now: () => number;
-  /** The key in a DER certificate, ready to verify with. Throws a TrustError for what is none. */
-  readonly publicKeyOf: (certificate: Uint8Array) => VerifyingKey;
+  /** The key in a DER certificate or SubjectPublicKeyInfo, ready to verify with. Throws for what is none. */
+  readonly publicKeyOf: (der: Uint8Array, type: CertificateTypeName) => VerifyingKey;
   readonly maxChainLength: number;
 }
 
@@ -55,6 +55,10 @@ export interface ClientSettings extends Settings {
   };
   /** Whether the server is asked for an OCSP answer beside its certificate. RFC 6066 §8. */
   readonly requestOCSP: boolean;
+  /** What the server may show, best first. RFC 7250. */
+  readonly serverCertificateTypes: readonly CertificateTypeName[];
+  /** What we may show, best first; empty for nothing. */
+  readonly clientCertificateTypes: readonly CertificateTypeName[];
   /** Ours; the first that the server can verify is shown. */
   readonly credentials: readonly Credential[];
   readonly session?: Session;
@@ -79,6 +83,8 @@ export interface ServerSettings extends Settings {
   /** True when the host may know PSKs beyond the static ones (pskCallback). */
   readonly asksForPsk: boolean;
   readonly clientAuth: "none" | "request" | "require";
+  /** What a client may show, best first. RFC 7250. */
+  readonly clientCertificateTypes: readonly CertificateTypeName[];
   readonly certificateAuthorities: readonly Uint8Array[];
   readonly qkd?: {
     readonly sae: string;

@@ -11,6 +11,7 @@ import { host } from "./host.ts";
 import { checkOptionNames, CLIENT_OPTIONS, NET_OPTIONS } from "./option-names.ts";
 import { streamOptions, type ConnectOptions } from "./options.ts";
 import { NextKeyShares } from "./key-shares.ts";
+import { peerTypes } from "./raw-keys.ts";
 import { outputMemory } from "./slabs.ts";
 import { QkdTlsSocket } from "./socket.ts";
 
@@ -78,6 +79,17 @@ function readArguments(args: readonly unknown[]): {
   return listener === undefined ? { options } : { options, listener };
 }
 
+/** What a connection's configuration takes from its own options, and not from the context. */
+const OWN = [
+  "authentication",
+  "clientCertificateTypes",
+  "keyShares",
+  "middleboxCompatibility",
+  "requestOCSP",
+  "resumption",
+  "serverCertificateTypes",
+] as const;
+
 const configs = new WeakMap<SecureContext, Map<string, NextKeyShares>>();
 
 /** The configuration of this connection; all but the name and the session is computed once per context. */
@@ -86,8 +98,7 @@ function connectionConfig(
   options: ConnectOptions,
 ): { readonly config: ClientConfig; readonly shares: NextKeyShares } {
   const called = options.pskCallback?.(null) ?? undefined;
-  const { authentication, keyShares, middleboxCompatibility, requestOCSP, resumption } = options;
-  const key = JSON.stringify([authentication, keyShares, middleboxCompatibility, requestOCSP, resumption]);
+  const key = JSON.stringify(OWN.map((name) => options[name]));
   const known = called === undefined ? configs.get(context)?.get(key) : undefined;
   const shares = known ?? new NextKeyShares(makeConfig(context, options, called));
   if (known === undefined && called === undefined) {
@@ -123,7 +134,8 @@ function makeConfig(
     });
   }
   // With pre-shared keys and no anchors of its own, the caller means the keys to authenticate.
-  const byPsk = psks.length > 0 && own.ca === undefined && own.cert === undefined;
+  const anchored = [own.ca, own.cert, own.rawPublicKeys, own.rawKey].some((given) => given !== undefined);
+  const byPsk = psks.length > 0 && !anchored;
   return clientConfig({
     ...context.shared,
     psks,
@@ -140,6 +152,10 @@ function makeConfig(
           },
         }),
     credentials: context.credentials,
+    serverCertificateTypes: peerTypes(own, "serverCertificateTypes", options.serverCertificateTypes),
+    ...(options.clientCertificateTypes === undefined
+      ? {}
+      : { clientCertificateTypes: options.clientCertificateTypes }),
     ...(options.keyShares === undefined ? {} : { keyShares: options.keyShares }),
     ...(options.middleboxCompatibility === undefined
       ? {}

@@ -15,7 +15,7 @@ import { nodeProvider } from "../crypto/node.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { trustAnchors, type TrustAnchors } from "../pki/anchors.ts";
 import { CertificateCache } from "../pki/certificate.ts";
-import { loadIdentity } from "../pki/identity.ts";
+import { loadIdentity, loadRawIdentity } from "../pki/identity.ts";
 import { certificatesFromPem } from "../pki/pem.ts";
 import { VerifiedPathCache } from "../pki/verify.ts";
 import type { SharedOptions } from "../channel/options.ts";
@@ -24,6 +24,7 @@ import { flag } from "../protocol/options.ts";
 import type { Credential } from "../handshake/question.ts";
 import { checkOptionNames, CONTEXT_OPTIONS } from "./option-names.ts";
 import type { ContextOptions, ExternalSigner, Pem } from "./options.ts";
+import { readPublicKeys } from "./raw-keys.ts";
 
 /** A checked set of options; make one with `createSecureContext`. */
 export class SecureContext {
@@ -33,12 +34,16 @@ export class SecureContext {
   readonly #options: ContextOptions;
   readonly certificates = sharedCertificates;
   readonly verified = sharedPaths;
+  /** Raw public keys of peers, DER; undefined where none were given. */
+  readonly rawPublicKeys: readonly Uint8Array[] | undefined;
   #anchors: TrustAnchors | undefined;
 
   constructor(options: ContextOptions) {
     this.#options = options;
     this.provider = options.provider ?? defaultProvider();
     this.credentials = [...readCredentials(this.provider, options), ...(options.credentials ?? [])];
+    this.rawPublicKeys =
+      options.rawPublicKeys === undefined ? undefined : readPublicKeys(listOf(options.rawPublicKeys));
     if (options.ca !== undefined) this.#anchors = readAnchors(options.ca);
     checkVersions(options);
     for (const name of FLAGS) flag(options, name, false);
@@ -203,15 +208,18 @@ function readCredentials(provider: CryptoProvider, options: ContextOptions): rea
       { option },
     );
   }
-  return certs.map((cert, index) => {
-    const pkcs8 = toPkcs8(keys[index] as Pem | KeyObject, options.passphrase);
-    const identity = loadIdentity(provider, { cert, key: pkcs8 });
-    return identity;
-  });
+  const { passphrase } = options;
+  const certified = certs.map((cert, index) =>
+    loadIdentity(provider, { cert, key: toPkcs8(keys[index] as Pem | KeyObject, "key", passphrase) }),
+  );
+  const raw = listOf<Pem | KeyObject>(options.rawKey).map((key) =>
+    loadRawIdentity(provider, toPkcs8(key, "rawKey", passphrase)),
+  );
+  return [...certified, ...raw];
 }
 
 /** PKCS #8 as PEM or DER. Encrypted keys and the older PEM forms go through OpenSSL. */
-function toPkcs8(key: Pem | KeyObject, passphrase: string | undefined): Pem {
+function toPkcs8(key: Pem | KeyObject, option: "key" | "rawKey", passphrase: string | undefined): Pem {
   if (typeof key === "object" && "export" in key) return key.export({ type: "pkcs8", format: "der" });
   const text = typeof key === "string" ? key : Buffer.from(key).toString("latin1");
   if (!/-----BEGIN (ENCRYPTED|EC|RSA) PRIVATE KEY-----/.test(text)) return key;
@@ -224,7 +232,7 @@ function toPkcs8(key: Pem | KeyObject, passphrase: string | undefined): Pem {
         ? "is encrypted and needs a passphrase"
         : "cannot be decrypted with this passphrase";
     const what = text.includes("ENCRYPTED") ? `the key ${unread}` : "the key cannot be read";
-    throw new UsageError("ERR_OPTION_INVALID", `key: ${what}`, { option: "key", cause });
+    throw new UsageError("ERR_OPTION_INVALID", `${option}: ${what}`, { option, cause });
   }
 }
 

@@ -12,6 +12,7 @@ import type { Redeemer } from "../qkd/redeemer.ts";
 import type { KeySource } from "../qkd/source.ts";
 import { SecureContext } from "./context.ts";
 import type { ExternalSigner, ServerOptions } from "./options.ts";
+import { checkRawKey } from "./raw-keys.ts";
 
 /** What a connection asks its surroundings; everything may be answered at once or later. */
 export interface Host {
@@ -73,23 +74,30 @@ function answer(
 
 /** The chain, the name and then whatever further verdict the caller wants. */
 function verify(
-  { purpose, chain, name, ocspResponse }: Extract<Question, { ask: "verify_peer" }>,
+  { purpose, chain, certificateType, name, ocspResponse }: Extract<Question, { ask: "verify_peer" }>,
   context: SecureContext,
 ): Verdict | Promise<Verdict> {
   const { checkServerIdentity, verifyPeer } = context.options;
   // As in node:tls nothing but false lets an unverified peer in.
   const rejectUnauthorized = context.options.rejectUnauthorized !== false;
-  const custom = purpose === "server" ? checkServerIdentity : undefined;
+  const isRaw = certificateType === "RawPublicKey";
+  const custom = purpose === "server" && !isRaw ? checkServerIdentity : undefined;
+  // What no list vouches for needs a word of the caller's own.
+  const isVouched = !isRaw || context.rawPublicKeys !== undefined;
   try {
-    context.verified.verify({
-      provider: context.provider,
-      chain: chain.map((der) => context.certificates.parse(der)),
-      anchors: context.anchors,
-      purpose,
-      ...(name === undefined || custom !== undefined ? {} : { name }),
-      nowMs: Date.now(),
-    });
+    if (isRaw) checkRawKey(context.rawPublicKeys, chain[0] as Uint8Array);
+    else {
+      context.verified.verify({
+        provider: context.provider,
+        chain: chain.map((der) => context.certificates.parse(der)),
+        anchors: context.anchors,
+        purpose,
+        ...(name === undefined || custom !== undefined ? {} : { name }),
+        nowMs: Date.now(),
+      });
+    }
     if (custom !== undefined) checkByCaller(custom, name ?? "", chain);
+    if (!isVouched && verifyPeer === undefined) throw unvouched();
   } catch (error) {
     if (rejectUnauthorized || !(error instanceof TrustError)) throw error;
     return { authorized: false, error };
@@ -100,17 +108,22 @@ function verify(
     more = verifyPeer({
       purpose,
       chain,
+      certificateType,
       ...(name === undefined ? {} : { name }),
       ...(ocspResponse === undefined ? {} : { ocspResponse }),
     });
   } catch (error) {
     throw refusedByCaller(error);
   }
-  if (more === undefined) return { authorized: true };
-  return Promise.resolve(more).then(verdictOf, (error: unknown) => {
+  const judge = (said: unknown): Verdict => verdictOf(said, isVouched);
+  if (more === undefined) return judge(more);
+  return Promise.resolve(more).then(judge, (error: unknown) => {
     throw refusedByCaller(error);
   });
 }
+
+const unvouched = (): TrustError =>
+  new TrustError("ERR_CERT_UNTRUSTED", "certificate_unknown", "nobody vouches for the peer's raw public key");
 
 /** In the caller's own words, with the alert of a certificate that is not accepted. */
 function refusedByCaller(cause: unknown): TrustError {
@@ -119,8 +132,9 @@ function refusedByCaller(cause: unknown): TrustError {
 }
 
 /** False is a refusal, for whoever writes a predicate means it as one. */
-function verdictOf(said: unknown): Verdict {
-  if (said !== false) return { authorized: true };
+function verdictOf(said: unknown, isVouched: boolean): Verdict {
+  if (said === true || (isVouched && said !== false)) return { authorized: true };
+  if (said !== false) throw unvouched();
   throw new TrustError("ERR_CERT_UNTRUSTED", "certificate_unknown", "verifyPeer refused the peer");
 }
 

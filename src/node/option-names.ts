@@ -6,6 +6,8 @@ export const CONTEXT_OPTIONS = [
   "ca",
   "cert",
   "key",
+  "rawKey",
+  "rawPublicKeys",
   "passphrase",
   "credentials",
   "provider",
@@ -36,6 +38,8 @@ export const CONTEXT_OPTIONS = [
 export const CLIENT_OPTIONS = [
   ...CONTEXT_OPTIONS,
   "authentication",
+  "clientCertificateTypes",
+  "serverCertificateTypes",
   "keyShares",
   "middleboxCompatibility",
   "requestOCSP",
@@ -55,6 +59,7 @@ export const CLIENT_OPTIONS = [
 export const SERVER_OPTIONS = [
   ...CONTEXT_OPTIONS,
   "requestCert",
+  "clientCertificateTypes",
   "SNICallback",
   "pskCallback",
   "ticketKeys",

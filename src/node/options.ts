@@ -9,7 +9,12 @@ import type { PskOption } from "../channel/psk.ts";
 import { flag, LONGEST_MS, whole } from "../protocol/options.ts";
 import type { CryptoProvider, HashName } from "../crypto/provider.ts";
 import type { Credential } from "../handshake/question.ts";
-import type { CipherSuiteName, NamedGroupName, SignatureSchemeName } from "../protocol/iana.ts";
+import type {
+  CertificateTypeName,
+  CipherSuiteName,
+  NamedGroupName,
+  SignatureSchemeName,
+} from "../protocol/iana.ts";
 import type { KeySource } from "../qkd/source.ts";
 import type { Padding } from "../record/protection.ts";
 import type { SecureContext } from "./context.ts";
@@ -45,6 +50,14 @@ export interface ContextOptions {
   /** Own certificate chain in PEM; several for several key types, each with its `key`. */
   readonly cert?: Pem | readonly Pem[];
   readonly key?: Pem | KeyObject | readonly (Pem | KeyObject)[];
+  /** Own private key that is shown as a raw public key, without a certificate; several for several kinds. RFC 7250. */
+  readonly rawKey?: Pem | KeyObject | readonly (Pem | KeyObject)[];
+  /**
+   * The raw public keys of peers that we trust: PEM ("PUBLIC KEY"), DER SubjectPublicKeyInfo or KeyObject. With them,
+   * and without `ca`, a peer has to show one of them. A key carries no name: trust for one peer what is that peer's
+   * alone, for who may enrol a key of another's can pass for it (RFC 9846 §F.9).
+   */
+  readonly rawPublicKeys?: Pem | KeyObject | readonly (Pem | KeyObject)[];
   readonly passphrase?: string;
   /** Ready credentials, whose key may live elsewhere (`key: "external"` with `sign`). */
   readonly credentials?: readonly (Credential & { readonly sign?: ExternalSigner })[];
@@ -74,7 +87,10 @@ export interface ContextOptions {
   readonly rejectUnauthorized?: boolean;
   /** Replaces the check of the server's name. As in node:tls. */
   readonly checkServerIdentity?: (hostname: string, certificate: PeerCertificate) => Error | undefined;
-  /** A further verdict on a peer whose chain is valid; throwing, or false, refuses it. May take its time. */
+  /**
+   * A further verdict on a peer whose chain is valid, or whose raw key is trusted; throwing, or false, refuses it. May
+   * take its time. A raw key that no list vouches for needs a `true`.
+   */
   readonly verifyPeer?: (peer: PeerToVerify) => void | boolean | Promise<void | boolean>;
   /** Emit `keylog` events; default only when somebody listens on the server. */
   readonly keylog?: boolean;
@@ -85,8 +101,9 @@ export type ExternalSigner = (algorithm: string, message: Uint8Array) => Uint8Ar
 
 export interface PeerToVerify {
   readonly purpose: "server" | "client";
-  /** DER, leaf first. */
+  /** DER, leaf first; of the type RawPublicKey the one SubjectPublicKeyInfo. */
   readonly chain: readonly Uint8Array[];
+  readonly certificateType: CertificateTypeName;
   readonly name?: string;
   /** The server's OCSP answer (DER), where `requestOCSP` asked for it and it came; to judge it is yours. */
   readonly ocspResponse?: Uint8Array;
@@ -104,6 +121,10 @@ export interface ConnectOptions
   readonly authentication?: "certificate" | "psk" | "any";
   /** How many groups, from the front, get a key share in the first ClientHello, or which. */
   readonly keyShares?: number | readonly NamedGroupName[];
+  /** What the server may show, best first; default X509, or RawPublicKey with `rawPublicKeys`. RFC 7250. */
+  readonly serverCertificateTypes?: readonly CertificateTypeName[];
+  /** What we offer to show, best first; default what we have: certificates before raw keys. RFC 7250. */
+  readonly clientCertificateTypes?: readonly CertificateTypeName[];
   /** Ask the server for an OCSP answer, which goes to `verifyPeer`; none has to come. RFC 6066 §8. */
   readonly requestOCSP?: boolean;
   readonly middleboxCompatibility?: boolean;
@@ -128,6 +149,8 @@ export interface TicketStore {
 export interface ServerOptions extends ContextOptions {
   readonly secureContext?: SecureContext;
   readonly requestCert?: boolean;
+  /** What a client may show, best first; default X509, or RawPublicKey with `rawPublicKeys`. RFC 7250. */
+  readonly clientCertificateTypes?: readonly CertificateTypeName[];
   readonly SNICallback?: (
     servername: string,
     callback: (error: Error | null, context?: SecureContext) => void,

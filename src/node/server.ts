@@ -9,6 +9,7 @@ import { UsageError } from "../protocol/errors.ts";
 import { flag } from "../protocol/options.ts";
 import { redeemer, type Redeemer } from "../qkd/redeemer.ts";
 import { borrowReads, type Reader } from "./borrowed-reads.ts";
+import { peerTypes } from "./raw-keys.ts";
 import { contextFor, contextOf, createSecureContext, inOurWords, SecureContext } from "./context.ts";
 import { host, type ServerParts } from "./host.ts";
 import { checkOptionNames, CONTEXT_OPTIONS, NET_OPTIONS, SERVER_OPTIONS } from "./option-names.ts";
@@ -145,6 +146,7 @@ export class ServerSide {
         asksForIdentity: options.SNICallback !== undefined || this.#named.length > 0,
         asksForPsk: options.pskCallback !== undefined,
         clientAuth: options.requestCert === true ? (reject ? "require" : "request") : "none",
+        clientCertificateTypes: peerTypes(own, "clientCertificateTypes", options.clientCertificateTypes),
         ...(qkd === undefined
           ? {}
           : {

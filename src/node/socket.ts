@@ -1,13 +1,18 @@
 /** A SecureStream with the face of tls.TLSSocket, so that what runs over node:tls runs over it. */
-import { X509Certificate } from "node:crypto";
+import { createPublicKey, X509Certificate, type KeyObject } from "node:crypto";
 import type { AddressInfo } from "node:net";
 import type { PeerCertificate } from "node:tls";
 import { EMPTY } from "../protocol/bytes.ts";
 import { UsageError } from "../protocol/errors.ts";
+import type { Authentication } from "../handshake/established.ts";
 import { decodeSession } from "../handshake/session.ts";
 import { legacyCertificate } from "./host.ts";
 import { isNetSocket } from "./options.ts";
 import { SecureStream } from "./stream.ts";
+
+/** A raw public key is no certificate. */
+const certificates = (party: Authentication | undefined): readonly Uint8Array[] =>
+  party?.certificateType === "X509" ? party.chain : [];
 
 export class QkdTlsSocket extends SecureStream {
   /** Always true, as in node:tls. */
@@ -51,7 +56,7 @@ export class QkdTlsSocket extends SecureStream {
   }
 
   getPeerCertificate(detailed = false): PeerCertificate | Record<string, never> {
-    const chain = this.channel.established?.peer.chain ?? [];
+    const chain = certificates(this.channel.established?.peer);
     const [leaf] = chain;
     if (leaf === undefined) return {};
     const certificate = legacyCertificate(leaf);
@@ -67,17 +72,26 @@ export class QkdTlsSocket extends SecureStream {
   }
 
   getPeerX509Certificate(): X509Certificate | undefined {
-    const leaf = this.channel.established?.peer.chain[0];
+    const [leaf] = certificates(this.channel.established?.peer);
     return leaf === undefined ? undefined : new X509Certificate(leaf);
   }
 
+  /** The public key that the peer showed in place of a certificate. RFC 7250. */
+  getPeerRawPublicKey(): KeyObject | undefined {
+    const peer = this.channel.established?.peer;
+    const [spki] = peer?.certificateType === "RawPublicKey" ? peer.chain : [];
+    return spki === undefined
+      ? undefined
+      : createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" });
+  }
+
   getCertificate(): PeerCertificate | Record<string, never> {
-    const leaf = this.channel.established?.local.chain[0];
+    const [leaf] = certificates(this.channel.established?.local);
     return leaf === undefined ? {} : legacyCertificate(leaf);
   }
 
   getX509Certificate(): X509Certificate | undefined {
-    const leaf = this.channel.established?.local.chain[0];
+    const [leaf] = certificates(this.channel.established?.local);
     return leaf === undefined ? undefined : new X509Certificate(leaf);
   }
 

@@ -114,10 +114,10 @@ function secret(standing: Standing, source: string | undefined): SecretEvidence 
   return { standing, present: source !== undefined, ...(source === undefined ? {} : { source }) };
 }
 
-function party({ by, scheme, pskIdentity, chain }: Authentication): PartyEvidence {
+function party({ by, scheme, pskIdentity, certificateType, chain }: Authentication): PartyEvidence {
   return {
     by,
-    certificates: chain.length,
+    certificates: certificateType === "X509" ? chain.length : 0,
     ...(scheme === undefined ? {} : { scheme }),
     ...(pskIdentity === undefined ? {} : { pskIdentity: readable(pskIdentity) }),
   };

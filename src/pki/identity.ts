@@ -3,8 +3,9 @@ import { schemesFor } from "../crypto/schemes.ts";
 import { wipe } from "../protocol/bytes.ts";
 import { UsageError } from "../protocol/errors.ts";
 import type { SignatureSchemeName } from "../protocol/iana.ts";
-import { publicKeyOctets } from "./algorithm.ts";
+import { publicKeyInfo, publicKeyOctets } from "./algorithm.ts";
 import { type Certificate, sameBytes } from "./certificate.ts";
+import { parseDer } from "./der.ts";
 import { certificatesFromPem, privateKeyFromPem } from "./pem.ts";
 
 /** Who we are: a certificate chain and the key that proves it. */
@@ -27,7 +28,7 @@ export function loadIdentity(
 ): Identity {
   const certificates = certificatesFromPem(cert, "cert");
   const pkcs8 = privateKeyFromPem(key, "key");
-  const signingKey = signingKeyFrom(provider, pkcs8);
+  const signingKey = signingKeyFrom(provider, pkcs8, "key");
   if (pkcs8 !== key) wipe(pkcs8); // Our own copy; a caller's buffer stays the caller's.
   const bits = publicKeyOctets(signingKey.spki);
   const leaf = certificates.find(
@@ -39,13 +40,41 @@ export function loadIdentity(
     });
   }
   checkUse(leaf);
-  const schemes = schemesFor(signingKey.kind).filter((name) => fits(name, leaf.publicKey.modulusBits));
   return Object.freeze({
     chain: Object.freeze(inOrder(leaf, certificates).map(({ der }) => der)),
     key: signingKey,
-    schemes: Object.freeze([...schemes]),
+    schemes: schemesOf(signingKey, leaf.publicKey.modulusBits),
     leaf,
   });
+}
+
+/** A key that is shown as it is, without a certificate. RFC 7250. */
+export interface RawIdentity {
+  readonly certificateType: "RawPublicKey";
+  /** The DER SubjectPublicKeyInfo. */
+  readonly chain: readonly [Uint8Array];
+  readonly key: SigningKey;
+  /** What the key can sign a CertificateVerify with, best first. RFC 9846 §4.3.3. */
+  readonly schemes: readonly SignatureSchemeName[];
+}
+
+/** An identity from a private key alone, in PKCS #8 (PEM or DER). Throws a UsageError naming `rawKey`. */
+export function loadRawIdentity(provider: CryptoProvider, rawKey: string | Uint8Array): RawIdentity {
+  const pkcs8 = privateKeyFromPem(rawKey, "rawKey");
+  const key = signingKeyFrom(provider, pkcs8, "rawKey");
+  if (pkcs8 !== rawKey) wipe(pkcs8);
+  const { modulusBits } = publicKeyInfo(parseDer(key.spki, "public key"));
+  return Object.freeze({
+    certificateType: "RawPublicKey",
+    chain: Object.freeze([key.spki] as const),
+    key,
+    schemes: schemesOf(key, modulusBits),
+  });
+}
+
+/** What a key can sign a CertificateVerify with. */
+function schemesOf({ kind }: SigningKey, modulusBits?: number): readonly SignatureSchemeName[] {
+  return Object.freeze(schemesFor(kind).filter((name) => fits(name, modulusBits)));
 }
 
 /** Whether an RSA modulus has room for the hash twice and two octets, as RSASSA-PSS asks with a salt of that length. RFC 8017 §9.1.1. */
@@ -54,12 +83,12 @@ function fits(scheme: SignatureSchemeName, modulusBits = Number.POSITIVE_INFINIT
   return Math.ceil((modulusBits - 1) / 8) >= hashBits / 4 + 2;
 }
 
-function signingKeyFrom(provider: CryptoProvider, pkcs8: Uint8Array): SigningKey {
+function signingKeyFrom(provider: CryptoProvider, pkcs8: Uint8Array, option: "key" | "rawKey"): SigningKey {
   try {
     return provider.signingKey(pkcs8);
   } catch (cause) {
     if (!(cause instanceof UsageError)) throw cause;
-    throw new UsageError(cause.code, `\`key\` is not usable: ${cause.message}`, { option: "key", cause });
+    throw new UsageError(cause.code, `\`${option}\` is not usable: ${cause.message}`, { option, cause });
   }
 }
 

@@ -74,11 +74,12 @@ export function toPem(label: string, der: Uint8Array): string {
 }
 
 /** A DER certificate or key starts with a SEQUENCE, and no PEM text with a "0" byte. */
-function isDer(source: string | Uint8Array): source is Uint8Array {
+export function isDer(source: string | Uint8Array): source is Uint8Array {
   return typeof source !== "string" && source[0] === 0x30;
 }
 
-function textOf(source: string | Uint8Array): string {
+/** PEM is text, whatever it comes in. */
+export function textOf(source: string | Uint8Array): string {
   return typeof source === "string" ? source : new TextDecoder().decode(source);
 }
 
@@ -94,6 +95,7 @@ function fromBase64(lines: readonly string[], label: string, option: string): Ui
   return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }
 
-function unreadable(option: string, fault: string, cause?: unknown): UsageError {
+/** The refusal of a file. */
+export function unreadable(option: string, fault: string, cause?: unknown): UsageError {
   return new UsageError("ERR_FILE_INVALID", `\`${option}\` ${fault}`, { option, cause });
 }

@@ -98,6 +98,10 @@ export const PskKeyExchangeMode = { psk_ke: 0, psk_dhe_ke: 1 } as const;
 /** RFC 9258 §3.1: the KDF an imported PSK is meant for. */
 export const TargetKdf = { HKDF_SHA256: 0x0001, HKDF_SHA384: 0x0002 } as const;
 
+/** RFC 7250 §7 and RFC 9846 §4.5.1. */
+export const CertificateType = { X509: 0, RawPublicKey: 2 } as const;
+export type CertificateTypeName = keyof typeof CertificateType;
+
 /** RFC 6066 §8. */
 export const CertificateStatusType = { ocsp: 1 } as const;
 

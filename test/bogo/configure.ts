@@ -13,8 +13,10 @@ import type { CryptoProvider, SigningKey } from "../../src/crypto/provider.ts";
 import { schemes } from "../../src/crypto/schemes.ts";
 import type { Credential } from "../../src/handshake/question.ts";
 import { parseCertificate } from "../../src/pki/certificate.ts";
-import { loadIdentity } from "../../src/pki/identity.ts";
+import { loadIdentity, loadRawIdentity } from "../../src/pki/identity.ts";
 import {
+  CertificateType,
+  type CertificateTypeName,
   type CipherSuiteName,
   NamedGroup,
   type NamedGroupName,
@@ -61,15 +63,18 @@ function client(
   const groups = groupsOf(flags);
   const shares = flags.keyShares?.map(groupName) ?? defaultShares(groups);
   const psks = credentials.some(({ psk }) => psk !== undefined);
+  const [theirs, ours] = [typesOf(flags.acceptedTypes), typesOf(flags.availableTypes)];
   return clientConfig({
     ...sharedOptions(flags, credentials, shared),
     groups,
     keyShares: shares,
     ...(flags.hostName === undefined ? {} : { serverName: flags.hostName }),
     credentials: credentials.flatMap(({ credential }) => credential ?? []),
+    ...(theirs === undefined ? {} : { serverCertificateTypes: theirs }),
+    ...(ours === undefined ? {} : { clientCertificateTypes: ours }),
     authentication: !psks ? "certificate" : flags.verifyPeer ? "any" : "psk",
     ...(session === undefined ? {} : { session }),
-    acceptsUnverified: !flags.verifyPeer,
+    acceptsUnverified: !verifiesServer(flags),
     requestOCSP: flags.requestOcsp,
     resumption: !flags.noTicket,
     alpn: protocolsOf(flags.advertiseAlpn ?? ""),
@@ -81,12 +86,14 @@ function server(
   credentials: readonly Numbered[],
   { ticketKeys, ...shared }: Surroundings,
 ): ServerConfig {
+  const theirs = typesOf(flags.acceptedTypes);
   return serverConfig({
     ...sharedOptions(flags, credentials, shared),
     groups: groupsOf(flags),
     credentials: credentials.flatMap(({ credential }) => credential ?? []),
     clientAuth: flags.requireClientCertificate ? "require" : flags.verifyPeer ? "request" : "none",
     asksForIdentity: flags.rejectsHello !== undefined || flags.failOcsp,
+    ...(theirs === undefined ? {} : { clientCertificateTypes: theirs }),
     tickets: flags.noTicket ? false : { sealer: ticketKeys },
     honorOwnOrder: flags.serverPreference,
     certificateAuthorities: namesOf(flags.clientCaList),
@@ -113,6 +120,16 @@ function sharedOptions(
     },
     dangerous: { allowClassical: true },
   };
+}
+
+/** A raw key that nobody verifies says nothing, so the runner takes its verification for granted. */
+export const verifiesServer = ({ verifyPeer, acceptedTypes }: Flags): boolean =>
+  verifyPeer || acceptedTypes.includes(CertificateType.RawPublicKey);
+
+/** Types of certificate; undefined where the runner says nothing of them. */
+function typesOf(codes: readonly number[]): readonly CertificateTypeName[] | undefined {
+  if (codes.length === 0) return undefined;
+  return codes.map((code) => (code === CertificateType.X509 ? "X509" : "RawPublicKey"));
 }
 
 /** What the runner takes for the defaults of the stack that it tests. */
@@ -183,10 +200,14 @@ function credentialOf(
   provider: CryptoProvider,
 ): Omit<Numbered, "index"> {
   if (given.type === "psk") return { psk: pskOf(given) };
-  const identity = loadIdentity(provider, {
-    cert: readFileSync(given.certFile ?? ""),
-    key: readFileSync(given.keyFile ?? ""),
-  });
+  const key = readFileSync(given.keyFile ?? "");
+  const identity =
+    given.type === "rawPublicKey"
+      ? loadRawIdentity(provider, key)
+      : {
+          certificateType: "X509" as const,
+          ...loadIdentity(provider, { cert: readFileSync(given.certFile ?? ""), key }),
+        };
   const allowed = flags.policy === undefined ? undefined : POLICIES[flags.policy].schemes.map(String);
   const wanted = given.signingPrefs.length === 0 ? identity.schemes : given.signingPrefs.map(schemeName);
   const schemes = wanted.filter(
@@ -194,6 +215,7 @@ function credentialOf(
   );
   return {
     credential: {
+      certificateType: identity.certificateType,
       chain: identity.chain,
       key: flags.async ? "external" : identity.key,
       schemes,

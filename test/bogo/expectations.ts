@@ -1,6 +1,7 @@
 /** What the runner has us look at, since it sees only its own end. */
+import { createHash } from "node:crypto";
 import type { Established } from "../../src/handshake/established.ts";
-import { NamedGroup, SignatureScheme } from "../../src/protocol/iana.ts";
+import { CertificateType, NamedGroup, SignatureScheme } from "../../src/protocol/iana.ts";
 import { parseImportedIdentity } from "../../src/wire/psk.ts";
 import { leafOf, type Numbered } from "./configure.ts";
 import type { Flags } from "./flags.ts";
@@ -26,12 +27,17 @@ export function checkHandshake(
   wanted("credential", usedCredential(established, credentials), flags.expectCredential);
   const certified = peer.chain.length > 0;
   if (flags.expectNoPeerCert || credentials.some(({ psk }) => psk !== undefined)) {
-    if (peer.by !== "certificate") same("peer's certificate", certified, false);
+    if (peer.scheme === undefined) same("peer's certificate", certified, false);
   } else if (!flags.server || flags.requireClientCertificate) {
     same("peer's certificate", certified, true);
   }
   if (!established.resumed && flags.expectOcsp !== undefined) {
     same("OCSP answer", Buffer.from(peer.ocspResponse ?? []).toString("base64"), flags.expectOcsp);
+  }
+  wanted("peer's type", CertificateType[peer.certificateType], flags.expectPeerType);
+  if (flags.expectPeerKeySha256 !== undefined) {
+    const digest = createHash("sha256").update(peer.chain[0] ?? "");
+    same("peer's raw key", digest.digest("base64"), flags.expectPeerKeySha256);
   }
   if (flags.expectPeerCertFile !== undefined) {
     same("peer's leaf", hex(peer.chain[0]), hex(leafOf(flags.expectPeerCertFile)));
@@ -48,7 +54,9 @@ function usedCredential({ local, externalPsk }: Established, credentials: readon
   const identity = externalPsk === undefined ? undefined : parseImportedIdentity(externalPsk);
   const used = credentials.find(({ credential, psk }) =>
     identity === undefined
-      ? credential !== undefined && hex(credential.chain[0]) === hex(local.chain[0])
+      ? credential !== undefined &&
+        hex(credential.chain[0]) === hex(local.chain[0]) &&
+        credential.schemes.some((name) => name === local.scheme)
       : hex(psk?.identity as Uint8Array | undefined) === hex(identity.external_identity),
   );
   return used?.index ?? -1;

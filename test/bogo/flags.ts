@@ -5,7 +5,7 @@ import { CipherSuite, NamedGroup, SignatureScheme } from "../../src/protocol/ian
 
 /** What one `-new-…-credential` and the flags behind it describe, or the flags before any of them. */
 export interface CredentialFlags {
-  readonly type: "default" | "x509" | "psk";
+  readonly type: "default" | "x509" | "psk" | "rawPublicKey";
   certFile?: string;
   keyFile?: string;
   signingPrefs: number[];
@@ -39,6 +39,8 @@ export interface Flags {
   verifyPeer: boolean;
   verifyFail: boolean;
   reverifyOnResume: boolean;
+  acceptedTypes: number[];
+  availableTypes: number[];
   customVerify: boolean;
   /** What a server says to every ClientHello. */
   rejectsHello?: () => Error;
@@ -79,6 +81,8 @@ export interface Flags {
   expectRetry?: boolean;
   expectPeerCertFile?: string;
   expectNoPeerCert: boolean;
+  expectPeerType?: number;
+  expectPeerKeySha256?: string;
   expectCredential?: number;
   expectClientCaList?: string;
 }
@@ -144,6 +148,8 @@ const initial = (): Flags => ({
   verifyPeer: false,
   verifyFail: false,
   reverifyOnResume: false,
+  acceptedTypes: [],
+  availableTypes: [],
   customVerify: false,
   requireClientCertificate: false,
   requestOcsp: false,
@@ -261,6 +267,7 @@ const TABLE: Readonly<Record<string, Flag>> = {
 
   "-new-x509-credential": credential("x509"),
   "-new-psk-credential": credential("psk"),
+  "-new-rpk-credential": credential("rawPublicKey"),
   "-cert-file": ofCredential((it, value) => {
     it.certFile = value;
   }),
@@ -300,6 +307,8 @@ const TABLE: Readonly<Record<string, Flag>> = {
   "-verify-fail": yes("verifyFail"),
   "-reverify-on-resume": yes("reverifyOnResume"),
   "-use-custom-verify-callback": yes("customVerify"),
+  "-accepted-peer-cert-types": numbers("acceptedTypes"),
+  "-available-client-cert-types": numbers("availableTypes"),
   "-fail-early-callback": rejects("handshake_failure"),
   "-fail-ddos-callback": rejects("internal_error"),
   "-fail-cert-callback": rejects("internal_error"),
@@ -372,6 +381,8 @@ const TABLE: Readonly<Record<string, Flag>> = {
   },
   "-expect-peer-cert-file": text("expectPeerCertFile"),
   "-expect-no-peer-cert": yes("expectNoPeerCert"),
+  "-expect-peer-certificate-type": number("expectPeerType"),
+  "-expect-peer-rpk-sha256": text("expectPeerKeySha256"),
   "-expect-selected-credential": number("expectCredential"),
   "-expect-client-ca-list": text("expectClientCaList"),
 

@@ -3,7 +3,7 @@ import type { Question, Verdict } from "../../src/handshake/question.ts";
 import { parseCertificate } from "../../src/pki/certificate.ts";
 import { checkLeaf } from "../../src/pki/rules.ts";
 import { TrustError } from "../../src/protocol/errors.ts";
-import type { Numbered } from "./configure.ts";
+import { verifiesServer, type Numbered } from "./configure.ts";
 import type { Flags } from "./flags.ts";
 
 /** The answer; throws what the question is refused with. */
@@ -27,16 +27,19 @@ export function answer(question: Question, flags: Flags, credentials: readonly N
   }
 }
 
-function verdict({ chain, resumes }: Extract<Question, { ask: "verify_peer" }>, flags: Flags): Verdict {
+function verdict(
+  { chain, certificateType, resumes }: Extract<Question, { ask: "verify_peer" }>,
+  flags: Flags,
+): Verdict {
   const asked = resumes !== true || flags.reverifyOnResume;
   const [leaf] = chain;
   // Of a chain's rules the one that is TLS's own: the runner's chains are not made to be verified.
-  if (leaf !== undefined) checkLeaf(parseCertificate(leaf));
+  if (leaf !== undefined && certificateType === "X509") checkLeaf(parseCertificate(leaf));
   if (flags.failOcsp) throw noOcsp();
   if (!asked || !flags.verifyFail) return { authorized: true };
   const alert = flags.customVerify ? "certificate_unknown" : "handshake_failure";
   const error = new TrustError("ERR_CERT_UNTRUSTED", alert, "told not to trust the peer");
-  if (flags.verifyPeer || flags.requireClientCertificate) throw error;
+  if (verifiesServer(flags) || flags.requireClientCertificate) throw error;
   return { authorized: false, error };
 }
 

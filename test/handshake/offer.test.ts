@@ -204,6 +204,7 @@ describe("§4.3.11: the age of a ticket", () => {
     serverName: "localhost",
     alpn: "",
     authorized: true,
+    peerCertificateType: "X509" as const,
     peerChain: [Uint8Array.of(1)],
   };
 

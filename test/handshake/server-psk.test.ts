@@ -121,6 +121,7 @@ describe("static external PSKs", () => {
       serverName: "",
       alpn: "",
       authorized: true,
+      peerCertificateType: "X509" as const,
       peerChain: [],
     };
     const [offered] = staticPsks(settings);
@@ -327,6 +328,7 @@ test("RFC 9973 §5.1: a ticket among the keys beside certificates is illegal_par
       serverName: "localhost",
       alpn: "",
       authorized: false,
+      peerCertificateType: "X509" as const,
       peerChain: [],
     }),
   );

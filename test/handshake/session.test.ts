@@ -19,6 +19,7 @@ const common = {
   serverName: fc.string({ maxLength: 40 }),
   alpn: fc.string({ unit: "grapheme-ascii", maxLength: 20 }),
   authorized: fc.boolean(),
+  peerCertificateType: fc.constantFrom("X509" as const, "RawPublicKey" as const),
   peerChain: fc.array(someBytes(1, 60), { maxLength: 3 }),
 };
 const moment = fc.integer({ min: 0, max: 2 ** 48 });
@@ -82,6 +83,7 @@ describe("a stored session", () => {
       serverName: "name",
       alpn: "h2",
       authorized: true,
+      peerCertificateType: "X509" as const,
       peerChain: [],
     };
     for (const text of ["name", "h2"]) {

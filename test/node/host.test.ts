@@ -18,11 +18,17 @@ const ask = (question: Question, options: ContextOptions = {}, server?: ServerPa
 
 const peer: Question = {
   ask: "verify_peer",
+  certificateType: "X509",
   purpose: "server",
   chain: own.identity.chain,
   name: "localhost",
 };
-const client: Question = { ask: "verify_peer", purpose: "client", chain: own.identity.chain };
+const client: Question = {
+  ask: "verify_peer",
+  certificateType: "X509",
+  purpose: "client",
+  chain: own.identity.chain,
+};
 
 describe("whom it trusts", () => {
   test("a valid chain for the right name, at once", () => {
