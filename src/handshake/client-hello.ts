@@ -1,7 +1,13 @@
 import { equal, wipe } from "../protocol/bytes.ts";
 import { KeySourceError, ProtocolError, TrustError } from "../protocol/errors.ts";
 import { ExtensionType, nameOf, TLS12, TLS13 } from "../protocol/iana.ts";
-import { decodeServerHello, type HelloRetryRequest, type ServerHello } from "../wire/hello.ts";
+import {
+  decodeOlderServerHello,
+  decodeServerHello,
+  warnsOfDowngrade,
+  type HelloRetryRequest,
+  type ServerHello,
+} from "../wire/hello.ts";
 import type { HandshakeMessage } from "../record/framer.ts";
 import type { Suite } from "../crypto/suites.ts";
 import { EarlySecret } from "../schedule/stages.ts";
@@ -122,6 +128,7 @@ export function onServerHello(
   message: HandshakeMessage,
   settings: ClientSettings,
 ): ClientStep {
+  refuseOlder(message.body);
   const decoded = decodeServerHello(message.body);
   const suite = checkCommon(decoded.hello, state.offer, settings);
   return decoded.retry
@@ -129,14 +136,22 @@ export function onServerHello(
     : settle(state, decoded.hello, message, suite, settings);
 }
 
+/** Before the rest is looked at. A server that warns of a downgrade was made to believe that we speak nothing newer. RFC 9846 §4.3.1, §4.2.3. */
+function refuseOlder(body: Uint8Array): void {
+  const older = decodeOlderServerHello(body);
+  if (older === undefined) return;
+  if (warnsOfDowngrade(older.random)) {
+    throw illegalParameter("server_hello: an older version, and a random that warns of a downgrade");
+  }
+  throw wrongVersion("server_hello: the server does not speak TLS 1.3");
+}
+
 /** What ServerHello and HelloRetryRequest have in common. */
 function checkCommon(hello: ServerHello | HelloRetryRequest, offer: Offer, settings: ClientSettings): Suite {
   const version = hello.extensions.supported_versions;
-  if (version === undefined || hello.legacy_version !== TLS12) {
-    throw wrongVersion("server_hello: the server does not speak TLS 1.3");
-  }
+  if (hello.legacy_version !== TLS12) throw wrongVersion("server_hello: legacy_version is not 0x0303");
   if (version !== TLS13) {
-    throw illegalParameter(`server_hello: version 0x${version.toString(16)} was not offered`);
+    throw illegalParameter(`server_hello: version 0x${version?.toString(16)} was not offered`);
   }
   if (!equal(hello.legacy_session_id_echo, offer.hello.legacy_session_id)) {
     throw illegalParameter("server_hello: legacy_session_id_echo is not ours");

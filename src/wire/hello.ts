@@ -1,4 +1,5 @@
 import { equal } from "../protocol/bytes.ts";
+import { ExtensionType } from "../protocol/iana.ts";
 import {
   bytes,
   decode,
@@ -127,6 +128,25 @@ export function decodeServerHello(
     ? { retry: true, hello: decode(HelloRetryRequest, body) }
     : { retry: false, hello: decode(ServerHello, body) };
 }
+
+const OlderExtensions = vector(2, struct({ type: u16, body: opaque(2) }));
+const OlderServerHello = serverHello<Of<typeof OlderExtensions>>({
+  read: (from) => (from.left === 0 ? [] : OlderExtensions.read(from)),
+  write: (to, value) => OlderExtensions.write(to, value),
+});
+
+/** The ServerHello of a version before TLS 1.3, whose extensions follow other rules; undefined for one of TLS 1.3. RFC 9846 §4.3.1. */
+export function decodeOlderServerHello(body: Uint8Array): Of<typeof OlderServerHello> | undefined {
+  const hello = decode(OlderServerHello, body);
+  return hello.extensions.some(({ type }) => type === ExtensionType.supported_versions) ? undefined : hello;
+}
+
+/** Whether a random says that the server would have spoken a newer version. RFC 9846 §4.2.3. */
+export const warnsOfDowngrade = (random: Uint8Array): boolean =>
+  DOWNGRADES.some((ending) => equal(random.subarray(-ending.length), ending));
+
+/** "DOWNGRD" and whether TLS 1.2 (1) or an older version (0) was negotiated. */
+const DOWNGRADES = [0, 1].map((last) => Uint8Array.of(0x44, 0x4f, 0x57, 0x4e, 0x47, 0x52, 0x44, last));
 
 /** How many bytes at the end of this ClientHello are its binders. RFC 9846 §4.3.11.2. */
 export function bindersBytes(psks: OfferedPsks): number {

@@ -7,11 +7,12 @@ import {
   type EnginesOptions,
   type Outcome,
 } from "../support/engines.ts";
-import { concat, utf8 } from "../../src/protocol/bytes.ts";
+import { concat, fromHex, utf8 } from "../../src/protocol/bytes.ts";
 import { KeySourceError } from "../../src/protocol/errors.ts";
 import { CertificateRequest, EncryptedExtensions } from "../../src/wire/handshake.ts";
 import { decode, encode } from "../../src/wire/codec.ts";
 import { ClientHello, HelloRetryRequest, ServerHello } from "../../src/wire/hello.ts";
+import { extension, field, number } from "../support/codec-rules.ts";
 import { withQkd } from "../support/pair.ts";
 
 const psk = { identity: "one", key: new Uint8Array(32).fill(1) };
@@ -45,6 +46,66 @@ function refused(edit: Edit, options: EnginesOptions = {}): NonNullable<Outcome[
   expect(failed?.side).toBe("client");
   return failed!;
 }
+
+describe("§4.3.1: a ServerHello of an older version is told before the rest is read", () => {
+  /** As a server of TLS 1.2 answers: a session id of its own, its suite, and what it does with its extensions. */
+  const older = (extensions: Uint8Array, random = new Uint8Array(32).fill(7), version = 0x0303): Edit =>
+    rewriting("server_hello", () =>
+      concat([
+        number(2, version),
+        random,
+        field(1, new Uint8Array(32).fill(1)),
+        number(2, 0xc02f),
+        extensions,
+      ]),
+    );
+  const block = (...each: readonly Uint8Array[]): Uint8Array =>
+    concat([number(1, 0), field(2, concat(each))]);
+  const wrong = { code: "ERR_TLS_VERSION", alert: "protocol_version" };
+  const server_name = extension(0, new Uint8Array());
+  const alpn = extension(16, field(2, field(1, utf8("h2"))));
+
+  test.each([
+    ["no extensions", number(1, 0)],
+    ["an empty block", block()],
+    ["an extension that would be elsewhere in TLS 1.3", block(server_name, extension(0xff01, number(1, 0)))],
+    ["an extension whose body has another form", block(alpn, extension(51, number(1, 9)))],
+    ["an extension twice", block(alpn, alpn)],
+    ["compression", concat([number(1, 1), field(2, new Uint8Array())])],
+  ])("with %s it is protocol_version", (_, extensions) => {
+    expect(refused(older(extensions)).error).toMatchObject(wrong);
+  });
+
+  test.each([
+    ["TLS 1.2 by a server of TLS 1.3", 0x0303, "444f574e47524401"],
+    ["TLS 1.1 by a server of TLS 1.2", 0x0302, "444f574e47524400"],
+    ["TLS 1.0 by a server of TLS 1.3", 0x0301, "444f574e47524401"],
+  ])("§4.2.3: a random that warns of a downgrade to %s is illegal_parameter", (_, version, ending) => {
+    const random = new Uint8Array(32).fill(7);
+    random.set(fromHex(ending)!, 24);
+    expect(refused(older(block(), random, version)).error).toMatchObject({ alert: "illegal_parameter" });
+    random[31]! ^= 2;
+    expect(refused(older(block(), random, version)).error).toMatchObject(wrong);
+  });
+
+  test("§4.2.3: with TLS 1.3 the end of the random says nothing", () => {
+    const ending = fromHex("444f574e47524401")!;
+    const { error } = refused(
+      serverHello(({ random }) => ({ random: concat([random.subarray(0, 24), ending]) })),
+    );
+    // The transcript differs, which is found later.
+    expect(error).toMatchObject({ code: "ERR_TLS_DECRYPT", alert: "decrypt_error" });
+  });
+
+  test("one that is cut short is decode_error", () => {
+    for (const cut of [0, 33, 34, 60, 69, 70, 71, 73]) {
+      const { error } = refused(rewriting("server_hello", (body) => body.subarray(0, cut)));
+      expect(error, `${cut} bytes`).toMatchObject({
+        alert: cut === 70 ? "protocol_version" : "decode_error",
+      });
+    }
+  });
+});
 
 describe("§4.2.3: what a ServerHello must and must not say", () => {
   const rules: readonly (readonly [string, string, Edit, EnginesOptions?])[] = [

@@ -75,7 +75,7 @@ const rules = [
     ),
     client(
       "it is looked for before the rest of ServerHello",
-      "handshake/client-hello: §4.3.1: no supported_versions is protocol_version",
+      "handshake/client-hello: with %s it is protocol_version",
     ),
     exempt(
       "client",

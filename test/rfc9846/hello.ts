@@ -138,12 +138,11 @@ export const hello = [
     exempt("server", "with versions before it ends in others", NO_TLS12),
     client(
       "a downgraded version is noticed by the random",
-      "handshake/client-hello: §4.3.1: no supported_versions is protocol_version",
+      "handshake/client-hello: §4.2.3: a random that warns of a downgrade to %s is illegal_parameter",
     ),
-    exempt(
-      "client",
+    client(
       "a warning in the random is illegal_parameter",
-      "protocol_version comes first: the older version itself is refused",
+      "handshake/client-hello: §4.2.3: a random that warns of a downgrade to %s is illegal_parameter",
     ),
     exempt("client", "TLS 1.3 in a renegotiation is protocol_version", NO_TLS12),
   ),

@@ -6,11 +6,13 @@ import { decode, encode } from "../../src/wire/codec.ts";
 import {
   bindersBytes,
   ClientHello,
+  decodeOlderServerHello,
   decodeServerHello,
   HELLO_RETRY_RANDOM,
   HelloRetryRequest,
   OfferedPsks,
   ServerHello,
+  warnsOfDowngrade,
 } from "../../src/wire/hello.ts";
 import { provider } from "../support/credentials.ts";
 import {
@@ -398,5 +400,47 @@ describe("the two messages of type server_hello", () => {
         );
       }
     }
+  });
+});
+
+describe("a ServerHello of an older version", () => {
+  const older = (...extensions: readonly Uint8Array[]): Uint8Array =>
+    concat([
+      number(2, 0x0303),
+      filled(32),
+      field(1, filled(4)),
+      number(2, 0xc02f),
+      number(1, 0),
+      ...extensions,
+    ]);
+  const block = (...each: readonly Uint8Array[]): Uint8Array => field(2, concat(each));
+
+  test("§4.3.1: is any without supported_versions, whatever else it has", () => {
+    for (const message of [older(), older(block()), older(block(extension(51), extension(51)))]) {
+      expect(decodeOlderServerHello(message)).toMatchObject({ legacy_version: 0x0303, cipher_suite: 0xc02f });
+    }
+    const newer = older(block(extension(16), extension(43, number(2, 0x0304))));
+    expect(decodeOlderServerHello(newer)).toBeUndefined();
+  });
+
+  test("every truncation is a decode_error, but for the one without extensions", () => {
+    const encoded = older(block(extension(16, filled(5)), extension(11, filled(2))));
+    const bare = older().length;
+    for (let length = 0; length < encoded.length; length++) {
+      if (length === bare) continue;
+      expect(() => decodeOlderServerHello(encoded.subarray(0, length)), `cut to ${length}`).toThrow(
+        expect.objectContaining(decodeError),
+      );
+    }
+  });
+
+  test("§4.2.3: warns of a downgrade by the last eight bytes of its random, and by no others", () => {
+    const ending = fromHex("444f574e475244")!;
+    for (const last of [0, 1]) {
+      expect(warnsOfDowngrade(concat([filled(24), ending, Uint8Array.of(last)]))).toBe(true);
+      expect(warnsOfDowngrade(concat([ending, Uint8Array.of(last), filled(24)]))).toBe(false);
+    }
+    expect(warnsOfDowngrade(concat([filled(24), ending, Uint8Array.of(2)]))).toBe(false);
+    expect(warnsOfDowngrade(HELLO_RETRY_RANDOM)).toBe(false);
   });
 });
