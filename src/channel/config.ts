@@ -1,6 +1,6 @@
 /** Options in, checked and frozen settings out; what is wrong is refused here and not at the first connection. */
 import { utf8 } from "../protocol/bytes.ts";
-import { CipherSuite } from "../protocol/iana.ts";
+import { CertificateType, CipherSuite } from "../protocol/iana.ts";
 import { flag, isBytes, isObject, isText, list, oneOf, onlyKnown, whole } from "../protocol/options.ts";
 import { selfTest } from "../crypto/selftest.ts";
 import { suiteOf, type Suite } from "../crypto/suites.ts";
@@ -186,8 +186,13 @@ function checkName(name: unknown): void {
 }
 
 const CREDENTIALS = "certificate chains with their keys";
-const isCredential = (value: unknown): value is Credential =>
-  isObject(value) && "chain" in value && "key" in value && "schemes" in value;
+function isCredential(value: unknown): value is Credential {
+  if (!isObject(value) || !("chain" in value && "key" in value && "schemes" in value)) return false;
+  const { certificateType = "X509", chain } = value as Partial<Credential>;
+  if (!Object.hasOwn(CertificateType, certificateType) || !Array.isArray(chain)) return false;
+  // A raw public key comes alone. RFC 9846 §4.5.1.
+  return certificateType === "X509" ? chain.length > 0 : chain.length === 1;
+}
 
 function sae(id: string, option: string): string {
   const length = isText(id) ? utf8(id).length : 0;

@@ -22,6 +22,8 @@ export interface ChannelFlags {
   readonly key3?: string;
   readonly cert4?: string;
   readonly key4?: string;
+  readonly rawKey?: string;
+  readonly peerKey?: readonly string[];
   readonly passphraseFile?: string;
   readonly ca?: readonly string[];
   readonly groups?: string;
@@ -111,8 +113,8 @@ export function clientOptions(flags: ClientFlags): ConnectOptions {
 export function serverOptions(flags: ServerFlags): ServerOptions {
   const qkd = qkdOptions(flags);
   const { requestCert = false, requireCert = false } = flags;
-  if (requireCert && flags.ca === undefined)
-    throw needed("--ca", "--require-cert needs to know whom to trust");
+  if (requireCert && flags.ca === undefined && flags.peerKey === undefined)
+    throw needed("--ca", "--require-cert needs to know whom to trust (--ca or --peer-key)");
   const shared = contextOptions(flags);
   return {
     ...shared,
@@ -143,6 +145,12 @@ function addIdentity(command: Command): Command {
     command.option(`--key${nth} <file>`, "its private key");
   }
   return command
+    .option("--raw-key <file>", "PEM private key that we show as it is, without a certificate (RFC 7250)")
+    .option(
+      "--peer-key <file>",
+      "PEM public keys of peers that we trust without certificates; repeat for several",
+      collect,
+    )
     .option("--passphrase-file <file>", "the passphrase of our private keys that are encrypted; mode 0600")
     .option(
       "--ca <file>",
@@ -204,10 +212,14 @@ export const collect = (value: string, before: readonly string[] | undefined): r
 
 function contextOptions(flags: ChannelFlags): ContextOptions {
   const psks = pskOptions(flags);
-  if (flags.passphraseFile !== undefined && flags.key === undefined && flags.kmeKey === undefined)
+  const keys = [flags.key, flags.rawKey, flags.kmeKey];
+  if (flags.passphraseFile !== undefined && keys.every((key) => key === undefined))
     throw needed("--key", "--passphrase-file is for a private key");
   return {
     ...identity(flags),
+    ...(flags.peerKey === undefined
+      ? {}
+      : { rawPublicKeys: flags.peerKey.map((path) => readPem(path, "--peer-key")) }),
     ...(flags.ca === undefined ? {} : { ca: flags.ca.map((path) => readPem(path, "--ca")) }),
     ...(flags.policy === undefined ? {} : { policy: policyName(flags.policy) }),
     ...(flags.production === true ? { production: true } : {}),
@@ -228,9 +240,9 @@ function contextOptions(flags: ChannelFlags): ContextOptions {
 const handshakeTimeout = (flags: ChannelFlags): { handshakeTimeout?: number } =>
   flags.timeout === undefined ? {} : { handshakeTimeout: seconds(flags.timeout, "--timeout") };
 
-/** The pairs of certificate and key, each complete. */
-function identity(flags: ChannelFlags): Pick<ContextOptions, "cert" | "key" | "passphrase"> {
-  const { cert, key, cert2, key2, cert3, key3, cert4, key4 } = flags;
+/** The pairs of certificate and key, each complete, and the key that has no certificate. */
+function identity(flags: ChannelFlags): Pick<ContextOptions, "cert" | "key" | "rawKey" | "passphrase"> {
+  const { rawKey, cert, key, cert2, key2, cert3, key3, cert4, key4 } = flags;
   const pairs = [
     [cert, key],
     [cert2, key2],
@@ -244,8 +256,12 @@ function identity(flags: ChannelFlags): Pick<ContextOptions, "cert" | "key" | "p
     if (privateKey === undefined) throw needed(`--key${nth}`, `--cert${nth} needs its private key`);
     return [{ cert: readPem(certificate, `--cert${nth}`), key: readPem(privateKey, `--key${nth}`) }];
   });
-  if (read.length === 0) return {};
-  return { cert: read.map((each) => each.cert), key: read.map((each) => each.key), ...passphrase(flags) };
+  if (read.length === 0 && rawKey === undefined) return {};
+  return {
+    ...(read.length === 0 ? {} : { cert: read.map((each) => each.cert), key: read.map((each) => each.key) }),
+    ...(rawKey === undefined ? {} : { rawKey: readPem(rawKey, "--raw-key") }),
+    ...passphrase(flags),
+  };
 }
 
 /** Of all keys that we read: one that is not encrypted has no use for it. */

@@ -36,7 +36,8 @@ const CODES: Readonly<Record<string, string>> = {
   ERR_CERT_NAME_MISMATCH: "name the server as its certificate does: --servername NAME",
   ERR_CERT_NOT_YET_VALID: "check this machine's clock",
   ERR_CERT_REQUIRED: "the other side must show a certificate: --cert FILE --key FILE there",
-  ERR_CERT_UNTRUSTED: "name the CA that issued the peer's certificate: --ca FILE",
+  ERR_CERT_UNTRUSTED:
+    "name the CA that issued the peer's certificate: --ca FILE; or its raw public key: --peer-key FILE",
   ERR_FILE_UNSAFE: "a file that holds a secret must be readable by you alone: chmod 600 FILE",
   ERR_CHAT_CUT: "the room's server ended or the network failed; join again",
   ERR_MAX_TIME: "--max-time ended it",

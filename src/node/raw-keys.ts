@@ -2,6 +2,7 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { TrustError, UsageError } from "../protocol/errors.ts";
 import type { CertificateTypeName } from "../protocol/iana.ts";
+import { isBytes, isObject, isText } from "../protocol/options.ts";
 import { X509_ALONE } from "../handshake/certificate-type.ts";
 import { holdsKey, publicKeysFromPem } from "../pki/raw-public-key.ts";
 import type { ContextOptions, Pem } from "./options.ts";
@@ -9,16 +10,17 @@ import type { ContextOptions, Pem } from "./options.ts";
 /** DER SubjectPublicKeyInfo of each. Throws a UsageError naming `rawPublicKeys`. */
 export function readPublicKeys(keys: readonly (Pem | KeyObject)[]): readonly Uint8Array[] {
   return keys.flatMap((key) => {
-    if (typeof key !== "object" || !("export" in key)) return publicKeysFromPem(key, "rawPublicKeys");
-    if (key.type === "secret") {
-      throw new UsageError("ERR_OPTION_INVALID", "rawPublicKeys: a secret key has no public half", {
-        option: "rawPublicKeys",
-      });
+    if (isText(key) || isBytes(key)) return publicKeysFromPem(key, "rawPublicKeys");
+    if (!isKeyObject(key) || key.type === "secret") {
+      const what = "is neither PEM, DER nor an asymmetric KeyObject";
+      throw new UsageError("ERR_OPTION_INVALID", `rawPublicKeys: ${what}`, { option: "rawPublicKeys" });
     }
     const half = key.type === "public" ? key : createPublicKey(key);
     return publicKeysFromPem(half.export({ type: "spki", format: "der" }), "rawPublicKeys");
   });
 }
+
+const isKeyObject = (value: unknown): value is KeyObject => isObject(value) && "asymmetricKeyType" in value;
 
 /**
  * What a peer may show, best first: what `option` says, or else what the context can judge. Keys that are trusted mean

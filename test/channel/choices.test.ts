@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { clientConfig, serverConfig } from "../../src/channel/config.ts";
+import { loadRawIdentity } from "../../src/pki/identity.ts";
 import { UsageError } from "../../src/protocol/errors.ts";
 import { credentials, provider } from "../support/credentials.ts";
 
@@ -57,4 +58,21 @@ test("key shares are told by number or by name, and go out in the order of the g
   const named = ["SecP384r1MLKEM1024", "X25519MLKEM768"];
   expect(client({ groups, keyShares: named }).settings.keyShares).toEqual([0x11ec, 0x11ed]);
   expect(refusedOption({ groups, keyShares: ["x25519"] })).toBe("keyShares");
+});
+
+test("RFC 7250: types of certificate are X509 and RawPublicKey, and what is offered follows the credentials", () => {
+  const { identity, keyPem } = credentials();
+  const raw = loadRawIdentity(provider, keyPem);
+  const types = (options: object) => {
+    const { serverCertificateTypes, clientCertificateTypes } = client(options).settings;
+    return [serverCertificateTypes, clientCertificateTypes];
+  };
+  expect(types({})).toEqual([["X509"], []]);
+  expect(types({ credentials: [raw, identity, raw] })).toEqual([["X509"], ["RawPublicKey", "X509"]]);
+  expect(types({ credentials: [raw], clientCertificateTypes: ["X509"] })).toEqual([["X509"], ["X509"]]);
+  expect(server({}).settings.clientCertificateTypes).toEqual(["X509"]);
+  for (const option of ["serverCertificateTypes", "clientCertificateTypes"]) {
+    for (const bad of [[], "X509", ["OpenPGP"], ["X509", "X509"]])
+      expect(refusedOption({ [option]: bad }), String(bad)).toBe(option);
+  }
 });

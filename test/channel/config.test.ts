@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { clientConfig, forConnection, serverConfig } from "../../src/channel/config.ts";
 import { LIMITS } from "../../src/channel/defaults.ts";
+import { loadRawIdentity } from "../../src/pki/identity.ts";
 import { UsageError } from "../../src/protocol/errors.ts";
 import { NamedGroup } from "../../src/protocol/iana.ts";
 import { credentials, provider } from "../support/credentials.ts";
 
+const rawIdentity = loadRawIdentity(provider, credentials().keyPem);
 const shared = { provider, now: Date.now };
 const own = { ...shared, credentials: [credentials().identity] };
 const client = (options: object) => clientConfig({ ...shared, ...options });
@@ -94,6 +96,9 @@ const CLIENT: readonly Row[] = [
   ["psks", Array.from({ length: 1000 }, (_, at) => ({ ...psk, identity: `${at}` }))],
   ["credentials", credentials().identity],
   ["credentials", [{}]],
+  ["credentials", [{ ...credentials().identity, certificateType: "OpenPGP" }]],
+  ["credentials", [{ ...credentials().identity, chain: [] }]],
+  ["credentials", [{ ...rawIdentity, chain: [...rawIdentity.chain, ...rawIdentity.chain] }]],
   ["keyShares", ["x448"]],
   ["keyShares", ["X25519MLKEM768", "X25519MLKEM768"]],
   ["keyShares", ["x25519"]],

@@ -18,6 +18,7 @@ import type { ConnectOptions, ServerOptions } from "../../src/index.ts";
 import { makePki } from "../../src/cli/pki-files.ts";
 import type { KeyKind } from "../../src/crypto/provider.ts";
 import { startPair } from "../../src/kme/pair.ts";
+import { toPem } from "../../src/pki/pem.ts";
 import { toHex } from "../../src/protocol/bytes.ts";
 import { Command, qkdTls, stopAll } from "../cli/command.ts";
 import { credentials } from "../support/credentials.ts";
@@ -312,6 +313,33 @@ describe.skipIf(without("everything with openssl", present))("with openssl", () 
         await stopAll();
         await kmes.close();
       }
+    },
+  );
+
+  test.skipIf(without("raw public keys", major > 3 || (major === 3 && minor >= 2)))(
+    "RFC 7250: raw public keys, on either end and for both sides",
+    async () => {
+      const ours = credentials("ed25519");
+      const pem = ({ identity }: typeof own): string => toPem("PUBLIC KEY", identity.leaf.spki);
+      const keys = { rawKey: ours.keyPem, rawPublicKeys: pem(own), ...anyGroup };
+      const theirs = [...files(), "-enable_server_rpk", "-enable_client_rpk"];
+      const { port, sockets } = await ourServer({ ...keys, requestCert: true });
+      // Its command line has no way to trust a raw key, so that it looks at ours and goes on.
+      const client = new Tool(["s_client", "-connect", `127.0.0.1:${port}`, ...theirs]);
+      await client.until(/Server raw public key/);
+      await conversation(client);
+      const known = { authorized: true, local: { by: "rawPublicKey" }, peer: { by: "rawPublicKey" } };
+      expect(sockets[0]?.security?.authentication).toMatchObject(known);
+
+      const listening = await theirServer(...theirs, "-verify", "1", "-rev");
+      const { text, socket } = await ask(listening.port, {
+        ...keys,
+        ca: undefined,
+      } as unknown as ConnectOptions);
+      expect(text).toBe("olleh\n");
+      expect(socket.security?.authentication).toMatchObject(known);
+      const mistaken = { rawPublicKeys: pem(ours), ...anyGroup, ca: undefined } as unknown as ConnectOptions;
+      await expect(ask(listening.port, mistaken)).rejects.toMatchObject({ code: "ERR_CERT_UNTRUSTED" });
     },
   );
 

@@ -6,7 +6,7 @@ import { Certificate, Version } from "@peculiar/asn1-x509";
 import { describe, expect, test } from "vitest";
 import type { KeyKind } from "../../src/crypto/provider.ts";
 import { utf8 } from "../../src/protocol/bytes.ts";
-import { loadIdentity } from "../../src/pki/identity.ts";
+import { loadIdentity, loadRawIdentity } from "../../src/pki/identity.ts";
 import { certificatesFromPem, toPem } from "../../src/pki/pem.ts";
 import { verifyChain } from "../../src/pki/verify.ts";
 import { trustAnchors } from "../../src/pki/anchors.ts";
@@ -101,6 +101,27 @@ describe("loadIdentity", () => {
 const folder = join(process.env["QKD_TLS_VECTORS"] ?? "../shared/vectors", "ml-dsa-certificates");
 const absent = !existsSync(folder);
 if (absent) console.info(`ML-DSA example certificates: skipped, ${folder} is absent (set QKD_TLS_VECTORS)`);
+
+describe("loadRawIdentity", () => {
+  test("a raw key is shown as its SubjectPublicKeyInfo alone, whatever kind it is of", () => {
+    for (const kind of ["secp256r1", "ed25519", "rsa", "ml-dsa-65"] as const) {
+      const party = issue(root, server, kind);
+      const identity = loadRawIdentity(provider, keyOf(party));
+      const { schemes } = loadIdentity(provider, { cert: bundle(party), key: keyOf(party) });
+      expect(identity).toMatchObject({ certificateType: "RawPublicKey", schemes });
+      expect(identity.chain).toEqual([party.certificate.spki]);
+    }
+  });
+
+  test("leaves a caller's key alone, and refuses what is none by name", () => {
+    const der = leaf.pkcs8.slice();
+    loadRawIdentity(provider, der);
+    expect(der).toEqual(leaf.pkcs8);
+    for (const bad of ["", bundle(leaf), leaf.certificate.der]) {
+      expect(() => loadRawIdentity(provider, bad)).toThrow(expect.objectContaining({ option: "rawKey" }));
+    }
+  });
+});
 
 describe.skipIf(absent)("the examples of RFC 9881", () => {
   const read = (name: string) => readFileSync(join(folder, name), "utf8");

@@ -1,7 +1,6 @@
 /** §4.4 and §4.5: the encrypted part of the handshake. */
 import { both, client, exempt, NO_LATE_AUTHENTICATION, section, server } from "./requirement.ts";
 
-const NO_STATUS = "status_request is neither offered nor answered";
 const NO_SHA1 = "no signature with SHA-1 is made or accepted";
 const CERTIFICATES = "channel/engine: every kind of certificate signs on both ends";
 
@@ -86,8 +85,15 @@ const rules = [
       "the first is the end-entity's, others in any order",
       "pki/verify: a chain, also with the root, out of order, and with strangers",
     ),
-    exempt("both", "raw public keys come alone", "RFC 7250 is not offered"),
-    exempt("both", "no OpenPGP certificates", "no certificate type but X.509 is offered"),
+    both(
+      "raw public keys come alone",
+      "handshake/certificate-type: §4.5.1: no more than one raw key",
+      "pki/identity: a raw key is shown as its SubjectPublicKeyInfo",
+    ),
+    both(
+      "no OpenPGP certificates",
+      "channel/choices: RFC 7250: types of certificate are X509 and RawPublicKey",
+    ),
     server(
       "its list is never empty",
       "handshake/authenticate: §4.5.1: a server that sends none is decode_error",
@@ -95,15 +101,18 @@ const rules = [
   ),
   section(
     "4.5.1.1",
-    exempt("server", "status_request holds CertificateStatus", NO_STATUS),
+    server(
+      "status_request holds CertificateStatus",
+      "handshake/authenticate: is shown to a client that asks for it, and stands in the question and the evidence",
+    ),
     server("status_request_v2 is passed over", "handshake/choose: extensions"),
-    exempt("server", "and never sent", NO_STATUS),
+    exempt("server", "and never sent", "there is no such extension here"),
     server(
       "ClientHello with it is served",
       "handshake/choose: extensions",
       "wire/extensions: unknown extensions are skipped and reported",
     ),
-    exempt("client", "the client's status_request too", NO_STATUS),
+    exempt("client", "the client's status_request too", "no client is asked for it, and none shows it"),
   ),
   section(
     "4.5.1.2",
