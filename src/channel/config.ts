@@ -65,6 +65,7 @@ export function clientConfig(options: ClientOptions): ClientConfig {
       ...(options.session === undefined ? {} : { session: decodeSession(options.session) }),
       requestOCSP: flag(options, "requestOCSP", false),
       resumption: flag(options, "resumption", true),
+      insistsOnCertificate: flag(options, "insistsOnCertificate", false),
       acceptsUnverified: flag(options, "acceptsUnverified", false),
       middleboxCompatibility: flag(options, "middleboxCompatibility", true),
     }),

@@ -61,6 +61,11 @@ export interface ClientOptions extends SharedOptions {
   readonly qkd?: QkdIdentityOptions & { readonly peer: string };
   /** The first that the server can verify is shown. */
   readonly credentials?: readonly Credential[];
+  /**
+   * Fail where the server asks for a certificate and can verify none of `credentials`, instead of going on as nobody;
+   * default false, as RFC 9846 §4.5.1 has it.
+   */
+  readonly insistsOnCertificate?: boolean;
   /** What the server may show, best first; default X509 alone. RFC 7250. */
   readonly serverCertificateTypes?: readonly CertificateTypeName[];
   /** What we offer to show, best first; default the types of `credentials`. RFC 7250. */
@@ -117,6 +122,7 @@ export const CLIENT = [
   "keyShares",
   "authentication",
   "credentials",
+  "insistsOnCertificate",
   "serverCertificateTypes",
   "clientCertificateTypes",
   "requestOCSP",

@@ -34,7 +34,7 @@ import {
 } from "./client-hello.ts";
 import type { Agreed, ClientInputs, ClientState, ServerIdentity } from "./client-state.ts";
 import type { Authentication, Established } from "./established.ts";
-import { illegalParameter, missingExtension, unsupportedExtension } from "./fault.ts";
+import { illegalParameter, missingExtension, nothingInCommon, unsupportedExtension } from "./fault.ts";
 import { moveTo, type Effect, type Machine, type Step } from "./machine.ts";
 import type { Verdict } from "./question.ts";
 import type { ClientSettings } from "./settings.ts";
@@ -154,6 +154,9 @@ function onCertificateRequest(
   agreed.transcript.add(message.bytes);
   const type = agreed.clientCertificateType;
   const own = chooseCredential(settings.credentials, type === undefined ? [] : [type], extensions);
+  if (own === undefined && settings.insistsOnCertificate) {
+    throw nothingInCommon("certificate_request: the server can verify none of our certificates");
+  }
   return moveTo({ at: "WAIT_CERT", agreed, request: { own } });
 }
 

@@ -61,6 +61,8 @@ export interface ClientSettings extends Settings {
   readonly clientCertificateTypes: readonly CertificateTypeName[];
   /** Ours; the first that the server can verify is shown. */
   readonly credentials: readonly Credential[];
+  /** Whether a server that asks for a certificate and can verify none of ours is left, rather than told of none. */
+  readonly insistsOnCertificate: boolean;
   readonly session?: Session;
   readonly resumption: boolean;
   /** True when a server that the host could not verify is accepted, and its session resumed too. */

@@ -83,6 +83,7 @@ function readArguments(args: readonly unknown[]): {
 const OWN = [
   "authentication",
   "clientCertificateTypes",
+  "insistsOnCertificate",
   "keyShares",
   "middleboxCompatibility",
   "requestOCSP",
@@ -160,6 +161,7 @@ function makeConfig(
     ...(options.middleboxCompatibility === undefined
       ? {}
       : { middleboxCompatibility: options.middleboxCompatibility }),
+    insistsOnCertificate: options.insistsOnCertificate ?? false,
     requestOCSP: options.requestOCSP ?? false,
     resumption: options.resumption ?? true,
     acceptsUnverified: own.rejectUnauthorized === false,

@@ -40,6 +40,7 @@ export const CLIENT_OPTIONS = [
   "authentication",
   "clientCertificateTypes",
   "serverCertificateTypes",
+  "insistsOnCertificate",
   "keyShares",
   "middleboxCompatibility",
   "requestOCSP",

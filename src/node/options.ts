@@ -121,6 +121,8 @@ export interface ConnectOptions
   readonly authentication?: "certificate" | "psk" | "any";
   /** How many groups, from the front, get a key share in the first ClientHello, or which. */
   readonly keyShares?: number | readonly NamedGroupName[];
+  /** Fail where the server asks for a certificate and can verify none of ours, instead of going on as nobody; default false. */
+  readonly insistsOnCertificate?: boolean;
   /** What the server may show, best first; default X509, or RawPublicKey with `rawPublicKeys`. RFC 7250. */
   readonly serverCertificateTypes?: readonly CertificateTypeName[];
   /** What we offer to show, best first; default what we have: certificates before raw keys. RFC 7250. */

@@ -74,6 +74,8 @@ function client(
     ...(ours === undefined ? {} : { clientCertificateTypes: ours }),
     authentication: !psks ? "certificate" : flags.verifyPeer ? "any" : "psk",
     ...(session === undefined ? {} : { session }),
+    // A credential that fits nowhere is an error to the runner.
+    insistsOnCertificate: credentials.some(({ credential }) => credential !== undefined),
     acceptsUnverified: !verifiesServer(flags),
     requestOCSP: flags.requestOcsp,
     resumption: !flags.noTicket,

@@ -105,6 +105,7 @@ const CLIENT: readonly Row[] = [
   ["session", new Uint8Array(10)],
   ["resumption", "yes"],
   ["acceptsUnverified", 1],
+  ["insistsOnCertificate", "yes"],
   ["middleboxCompatibility", "off"],
   ["credential", credentials().identity],
 ];

@@ -223,6 +223,20 @@ describe("§4.5.1.2: which of several credentials is shown", () => {
     expect(shown([])).toMatchObject({ by: "none", chain: [] });
   });
 
+  test("a client that insists on one goes on where it fits, or is not asked for, and fails where none suits", () => {
+    const insisting = (certificateAuthorities: readonly Uint8Array[], clientAuth: "none" | "request") =>
+      engines({
+        client: { credentials: [onlyFor(issuer)], insistsOnCertificate: true },
+        server: { clientAuth, certificateAuthorities },
+      }).failed;
+    expect(insisting([issuer], "request")).toBeUndefined();
+    expect(insisting([], "none")).toBeUndefined();
+    expect(insisting([], "request")).toMatchObject({
+      side: "client",
+      error: { code: "ERR_TLS_NO_COMMON_PARAMETERS", alert: "handshake_failure" },
+    });
+  });
+
   test("a server has none for a client that trusts other CAs", () => {
     expect(engines({ server: { credentials: [onlyFor(issuer)] } }).failed).toMatchObject({
       side: "server",

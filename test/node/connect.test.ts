@@ -229,6 +229,16 @@ describe("whom a client trusts", () => {
   });
 });
 
+test("insistsOnCertificate: a client that is asked for a certificate and has none that fits does not go on as nobody", async () => {
+  const { port } = await listen({ requestCert: true, rejectUnauthorized: false, ca });
+  expect((await connected(reach(port))).security?.authentication.local.by).toBe("none");
+  expect(await failure(reach(port, { insistsOnCertificate: true }))).toMatchObject({
+    code: "ERR_TLS_NO_COMMON_PARAMETERS",
+  });
+  const shown = { cert: own.certPem, key: own.keyPem, insistsOnCertificate: true };
+  expect((await connected(reach(port, shown))).security?.authentication.local.by).toBe("certificate");
+});
+
 describe("keys that live elsewhere", () => {
   test("an external signer signs for either side, at once or later, each with its own credential", async () => {
     const signer = (kind: "secp256r1" | "ml-dsa-65") => {
