@@ -5,6 +5,7 @@ export type { ClientOptions, PolicyOption, ServerOptions } from "./channel/optio
 export type { PskOption } from "./channel/psk.ts";
 export { TicketKeys } from "./channel/tickets.ts";
 export type { Question, Verdict } from "./handshake/question.ts";
+export type { CertificateCompressor } from "./handshake/settings.ts";
 export { decodeSession, encodeSession } from "./handshake/session.ts";
 export type { Policy, PolicyName, Standing } from "./handshake/policy.ts";
 export { nobleProvider } from "./crypto/noble.ts";

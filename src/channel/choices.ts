@@ -9,12 +9,13 @@ import {
   type NamedGroupName,
   type SignatureSchemeName,
 } from "../protocol/iana.ts";
-import { flag, isObject, onlyKnown, whole } from "../protocol/options.ts";
+import { flag, isObject, list, onlyKnown, whole } from "../protocol/options.ts";
 import { keyExchangeGroup, primitivesOf as partsOf, type KeyExchangeGroup } from "../crypto/groups.ts";
 import type { PrimitiveName } from "../crypto/provider.ts";
 import { verifiableSchemes } from "../crypto/schemes.ts";
 import type { Suite } from "../crypto/suites.ts";
 import { allowsExchange, checkPolicy, PRESETS, type Policy } from "../handshake/policy.ts";
+import type { CertificateCompressor } from "../handshake/settings.ts";
 import { CLASSICAL_GROUPS, GROUPS, KEY_SHARES } from "./defaults.ts";
 import type { ClientOptions, SharedOptions } from "./options.ts";
 import { invalid, missing } from "./psk.ts";
@@ -97,6 +98,24 @@ export function typesOf<Option extends string>(
   if (wanted === undefined) return fallback;
   named(wanted, option, CertificateType);
   return wanted;
+}
+
+/** Throws a UsageError for what is no compressor, or for two of one algorithm. */
+export function compressorsOf(options: SharedOptions): readonly CertificateCompressor[] {
+  const option = "certificateCompression";
+  const compressors = list(options, option, "algorithms with compress or decompress", isCompressor);
+  const algorithms = compressors.map(({ algorithm }) => algorithm);
+  if (new Set(algorithms).size !== algorithms.length) throw invalid(option, "names something twice");
+  return compressors;
+}
+
+function isCompressor(value: unknown): value is CertificateCompressor {
+  if (!isObject(value)) return false;
+  const algorithm: unknown = Reflect.get(value, "algorithm");
+  const halves = ["compress", "decompress"].map((name): unknown => Reflect.get(value, name));
+  const known = typeof algorithm === "number" && Number.isInteger(algorithm);
+  const usable = halves.every((half) => half === undefined || typeof half === "function");
+  return known && algorithm > 0 && algorithm <= 0xffff && usable && halves.some((half) => half !== undefined);
 }
 
 /** Code points of names; an unknown or repeated name is refused. */

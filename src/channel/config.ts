@@ -11,7 +11,16 @@ import { X509_ALONE } from "../handshake/certificate-type.ts";
 import type { Credential } from "../handshake/question.ts";
 import { decodeSession } from "../handshake/session.ts";
 import type { ClientSettings, ServerSettings, Settings } from "../handshake/settings.ts";
-import { groupsOf, named, policyOf, primitivesOf, schemesOf, sharesOf, typesOf } from "./choices.ts";
+import {
+  compressorsOf,
+  groupsOf,
+  named,
+  policyOf,
+  primitivesOf,
+  schemesOf,
+  sharesOf,
+  typesOf,
+} from "./choices.ts";
 import { LIMITS, SUITES, TICKET_COUNT, TICKET_LIFETIME_SECONDS, type Limits } from "./defaults.ts";
 import {
   CLIENT,
@@ -155,6 +164,8 @@ function sharedSettings(options: SharedOptions, hasSource: boolean): Settings {
     now: options.now,
     publicKeyOf: keyResolver(provider, certificates),
     maxChainLength: options.limits?.chainLength ?? LIMITS.chainLength,
+    maxCertificateBytes: options.limits?.handshakeMessageBytes ?? LIMITS.handshakeMessageBytes,
+    certificateCompression: compressorsOf(options),
   };
 }
 

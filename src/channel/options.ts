@@ -9,7 +9,7 @@ import type { CryptoProvider, HashName } from "../crypto/provider.ts";
 import type { Padding } from "../record/protection.ts";
 import type { PolicyName, Standing } from "../handshake/policy.ts";
 import type { Credential } from "../handshake/question.ts";
-import type { TicketSealer } from "../handshake/settings.ts";
+import type { CertificateCompressor, TicketSealer } from "../handshake/settings.ts";
 import type { Limits } from "./defaults.ts";
 import type { PskOption } from "./psk.ts";
 
@@ -45,6 +45,8 @@ export interface SharedOptions {
   readonly recordSizeLimit?: number;
   /** Pads each record up to a multiple of this many bytes. RFC 9846 §5.4. */
   readonly padding?: number | Padding;
+  /** How Certificate messages may be compressed, the most wanted first; default not at all. RFC 8879. */
+  readonly certificateCompression?: readonly CertificateCompressor[];
   readonly keyLog?: boolean;
   readonly limits?: Partial<Limits>;
   readonly dangerous?: { readonly allowClassical?: boolean };
@@ -110,6 +112,7 @@ const SHARED = [
   "pskKe",
   "recordSizeLimit",
   "padding",
+  "certificateCompression",
   "keyLog",
   "limits",
   "dangerous",

@@ -2,9 +2,16 @@
 import type { Command } from "commander";
 import type { PskOption } from "../channel/psk.ts";
 import { PRESETS, type PolicyName } from "../handshake/policy.ts";
+import type { CertificateCompressionName } from "../node/certificate-compression.ts";
 import type { ConnectOptions, ContextOptions, QkdOptions, ServerOptions } from "../node/options.ts";
 import { EMPTY, fromHex, utf8 } from "../protocol/bytes.ts";
-import { CipherSuite, NamedGroup, type CipherSuiteName, type NamedGroupName } from "../protocol/iana.ts";
+import {
+  CertificateCompressionAlgorithm,
+  CipherSuite,
+  NamedGroup,
+  type CipherSuiteName,
+  type NamedGroupName,
+} from "../protocol/iana.ts";
 import { etsi014 } from "../qkd/etsi014.ts";
 import { readPskFile } from "../qkd/file.ts";
 import { reserve } from "../qkd/reserve.ts";
@@ -49,6 +56,7 @@ export interface ChannelFlags {
   readonly keylog?: string;
   readonly recordSizeLimit?: string;
   readonly padding?: string;
+  readonly certificateCompression?: string;
   readonly timeout?: string;
   readonly json?: boolean;
 }
@@ -197,6 +205,10 @@ function addShared(command: Command, peerSae: string): void {
     .option("--record-size-limit <bytes>", "the largest record we accept, 64 to 16385 (RFC 8449)")
     .option("--padding <bytes>", "pad records up to a multiple of this, 1 to 16384")
     .option(
+      "--certificate-compression <a,b>",
+      "let certificates be compressed (RFC 8879), the most wanted first: zlib, brotli, zstd",
+    )
+    .option(
       "--keylog <file>",
       "append the connection's secrets, for Wireshark; whoever reads it reads the traffic",
     )
@@ -233,6 +245,9 @@ function contextOptions(flags: ChannelFlags): ContextOptions {
       ? {}
       : { recordSizeLimit: wholeNumber(flags.recordSizeLimit, "--record-size-limit", 64, 16_385) }),
     ...(flags.padding === undefined ? {} : { padding: wholeNumber(flags.padding, "--padding", 1, 16_384) }),
+    ...(flags.certificateCompression === undefined
+      ? {}
+      : { certificateCompression: compressions(flags.certificateCompression) }),
     ...(flags.keylog === undefined ? {} : { keylog: true }),
   };
 }
@@ -289,6 +304,12 @@ const GROUP_ALIASES: Readonly<Record<string, NamedGroupName>> = {
 function suites(text: string): readonly CipherSuiteName[] {
   const known = Object.keys(CipherSuite) as CipherSuiteName[]; // Object.keys forgets the names.
   return listed(text, "--suites", (word) => oneOf(word, "--suites", known));
+}
+
+function compressions(text: string): readonly CertificateCompressionName[] {
+  const option = "--certificate-compression";
+  const known = Object.keys(CertificateCompressionAlgorithm) as CertificateCompressionName[]; // It forgets the names.
+  return listed(text, option, (word) => oneOf(word, option, known));
 }
 
 function listed<T>(text: string, option: string, read: (word: string) => T): readonly T[] {

@@ -10,6 +10,7 @@ import type { KeyExchangeGroup } from "../crypto/groups.ts";
 import type { HashName } from "../crypto/provider.ts";
 import type { Suite } from "../crypto/suites.ts";
 import { checkOfferedTypes } from "./certificate-type.ts";
+import { checkCompressionOffer } from "./certificate-compression.ts";
 import { illegalParameter, missingExtension, nothingInCommon, wrongVersion } from "./fault.ts";
 import { allowsExchange, missingLeg } from "./policy.ts";
 import type { ReceivedHello, Retry } from "./server-state.ts";
@@ -29,6 +30,7 @@ export function readHello(message: HandshakeMessage): ReceivedHello {
   checkPsks(hello);
   checkOfferedTypes(extensions.client_certificate_type, "client_certificate_type");
   checkOfferedTypes(extensions.server_certificate_type, "server_certificate_type");
+  checkCompressionOffer(extensions.compress_certificate, "client_hello");
   const limit = extensions.record_size_limit;
   if (limit !== undefined && limit < 64) {
     throw illegalParameter(`client_hello: record_size_limit ${limit} is below 64`);

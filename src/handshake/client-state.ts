@@ -44,6 +44,8 @@ export interface ServerIdentity extends ShownCertificate {
 /** The server asked for a certificate; `own` is undefined when none of ours suits it. */
 export interface AskedCertificate {
   readonly own: ChosenCredential | undefined;
+  /** The compression algorithms that the server can undo. RFC 8879. */
+  readonly compression: readonly number[] | undefined;
 }
 
 /** The states of RFC 9846 Appendix A.1, and those that wait for the host; each keeps only what it still needs. */
@@ -108,6 +110,7 @@ export interface ClientInputs {
   readonly encrypted_extensions: HandshakeMessage;
   readonly certificate_request: HandshakeMessage;
   readonly certificate: HandshakeMessage;
+  readonly compressed_certificate: HandshakeMessage;
   readonly certificate_verify: HandshakeMessage;
   readonly verdict: Verdict;
   readonly refusal: Error;

@@ -24,6 +24,7 @@ import {
   signedContent,
 } from "./authenticate.ts";
 import { answeredType, unsupportedType } from "./certificate-type.ts";
+import { certificateBody, checkCompressionOffer, compressCertificate } from "./certificate-compression.ts";
 import {
   onQkdFailure,
   onQkdKey,
@@ -48,8 +49,12 @@ export const client: Machine<ClientState, ClientInputs, ClientSettings> = {
   WAIT_SESSION_VERDICT: { verdict: onSessionVerdict, refusal: onSessionRefusal },
   WAIT_SH: { server_hello: onServerHello },
   WAIT_EE: { encrypted_extensions: onEncryptedExtensions },
-  WAIT_CERT_CR: { certificate_request: onCertificateRequest, certificate: onCertificate },
-  WAIT_CERT: { certificate: onCertificate },
+  WAIT_CERT_CR: {
+    certificate_request: onCertificateRequest,
+    certificate: onCertificate,
+    compressed_certificate: onCertificate,
+  },
+  WAIT_CERT: { certificate: onCertificate, compressed_certificate: onCertificate },
   WAIT_CV: { certificate_verify: onCertificateVerify },
   WAIT_VERDICT: { verdict: onVerdict },
   WAIT_FINISHED: { finished: onFinished },
@@ -151,13 +156,15 @@ function onCertificateRequest(
   if (extensions.signature_algorithms === undefined) {
     throw missingExtension("certificate_request: signature_algorithms");
   }
+  const compression = extensions.compress_certificate;
+  checkCompressionOffer(compression, "certificate_request");
   agreed.transcript.add(message.bytes);
   const type = agreed.clientCertificateType;
   const own = chooseCredential(settings.credentials, type === undefined ? [] : [type], extensions);
   if (own === undefined && settings.insistsOnCertificate) {
     throw nothingInCommon("certificate_request: the server can verify none of our certificates");
   }
-  return moveTo({ at: "WAIT_CERT", agreed, request: { own } });
+  return moveTo({ at: "WAIT_CERT", agreed, request: { own, compression } });
 }
 
 function onCertificate(
@@ -166,7 +173,7 @@ function onCertificate(
   settings: ClientSettings,
 ): ClientStep {
   const type = state.agreed.serverCertificateType ?? "X509";
-  const shown = readCertificate(message.body, type, settings, state.agreed.offer.sent);
+  const shown = readCertificate(certificateBody(message, settings), type, settings, state.agreed.offer.sent);
   const [leaf] = shown.chain;
   if (leaf === undefined) {
     throw new ProtocolError("ERR_TLS_DECODE", "decode_error", "certificate: the server sent none");
@@ -232,7 +239,7 @@ function onFinished(
       settings,
     );
   }
-  const { own } = request;
+  const { own, compression } = request;
   if (own === undefined) {
     const nothing = certificateMessage([]);
     transcript.add(nothing);
@@ -240,7 +247,8 @@ function onFinished(
     return complete(agreed, server, serverFinishedHash, effects, NOTHING_SHOWN, settings);
   }
   const { credential, scheme } = own;
-  const certificate = certificateMessage(credential.chain);
+  const plain = certificateMessage(credential.chain);
+  const certificate = compressCertificate(plain, credential, compression, settings);
   transcript.add(certificate);
   const content = signedContent("client", transcript.hash());
   const algorithm = algorithmOf(scheme);

@@ -4,6 +4,9 @@ import { ProtocolError } from "../protocol/errors.ts";
 export const illegalParameter = (what: string, cause?: unknown): ProtocolError =>
   new ProtocolError("ERR_TLS_ILLEGAL_PARAMETER", "illegal_parameter", what, { cause });
 
+export const unexpectedMessage = (what: string): ProtocolError =>
+  new ProtocolError("ERR_TLS_UNEXPECTED_MESSAGE", "unexpected_message", what);
+
 export const missingExtension = (what: string): ProtocolError =>
   new ProtocolError("ERR_TLS_MISSING_EXTENSION", "missing_extension", what);
 

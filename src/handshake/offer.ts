@@ -24,6 +24,7 @@ import { asciiHostName } from "../pki/name.ts";
 import { EarlySecret } from "../schedule/stages.ts";
 import { Transcript } from "../schedule/transcript.ts";
 import { typesToOffer } from "./certificate-type.ts";
+import { compressionOffer } from "./certificate-compression.ts";
 import type { QkdFacts } from "./established.ts";
 import { nothingInCommon } from "./fault.ts";
 import type { DeliveredKey, Verdict } from "./question.ts";
@@ -148,6 +149,7 @@ function firstExtensions(
       ? { server_name: [{ name_type: 0, host_name: utf8(asciiHostName(settings.serverName)) }] }
       : {}),
     ...(certificates && settings.requestOCSP ? { status_request: OCSP_REQUEST } : {}),
+    ...(certificates ? compressionOffer(settings) : {}),
     supported_versions: [TLS13],
     supported_groups: settings.groups.map((group) => group.code),
     key_share: keyShares(exchanges),

@@ -24,6 +24,7 @@ import {
   typeOf,
 } from "./authenticate.ts";
 import { commonType, typesOf, unsupportedType } from "./certificate-type.ts";
+import { compressCertificate, compressionOffer } from "./certificate-compression.ts";
 import { chooseProtocol } from "./choose.ts";
 import { missingExtension, nothingInCommon } from "./fault.ts";
 import { moveTo, type Effect, type Step } from "./machine.ts";
@@ -60,8 +61,10 @@ export function answer(draft: Draft, psk: FoundPsk | undefined, settings: Server
   const { transcript } = draft;
   if (own === undefined) return finish(flight, effects, settings);
   const { credential, scheme } = own;
-  const stapled = draft.received.hello.extensions.status_request?.status_type === CertificateStatusType.ocsp;
-  const certificate = certificateMessage(credential.chain, stapled ? credential.ocspResponse : undefined);
+  const { status_request, compress_certificate } = draft.received.hello.extensions;
+  const stapled = status_request?.status_type === CertificateStatusType.ocsp;
+  const plain = certificateMessage(credential.chain, stapled ? credential.ocspResponse : undefined);
+  const certificate = compressCertificate(plain, credential, compress_certificate, settings);
   transcript.add(certificate);
   effects.push({ do: "send", message: certificate });
   const content = signedContent("server", transcript.hash());
@@ -215,6 +218,7 @@ function encryptedPart(flight: Flight, settings: ServerSettings): readonly Effec
     extensions: {
       signature_algorithms: settings.schemes.map((name) => SignatureScheme[name]),
       ...(authorities.length === 0 ? {} : { certificate_authorities: authorities }),
+      ...compressionOffer(settings),
     },
   });
   draft.transcript.add(request);

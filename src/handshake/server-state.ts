@@ -146,6 +146,7 @@ export interface ServerInputs {
   readonly psk: StaticPsk | undefined;
   readonly signature: Uint8Array;
   readonly certificate: HandshakeMessage;
+  readonly compressed_certificate: HandshakeMessage;
   readonly certificate_verify: HandshakeMessage;
   readonly verdict: Verdict;
   readonly refusal: Error;

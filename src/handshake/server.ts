@@ -14,6 +14,7 @@ import {
   readCertificate,
   shownProof,
 } from "./authenticate.ts";
+import { certificateBody } from "./certificate-compression.ts";
 import { checkSecondHello, chooseGroup, readHello, retryMessage } from "./choose.ts";
 import type { Authentication, Established } from "./established.ts";
 import { illegalParameter, nothingInCommon } from "./fault.ts";
@@ -51,7 +52,7 @@ export const server: Machine<ServerState, ServerInputs, ServerSettings> = {
   WAIT_TICKET_VERDICT: { verdict: onTicketVerdict, refusal: onTicketRefusal },
   WAIT_PSK: { psk: onHostPsk },
   WAIT_SIGNATURE: { signature: onServerSignature },
-  WAIT_CERT: { certificate: onCertificate },
+  WAIT_CERT: { certificate: onCertificate, compressed_certificate: onCertificate },
   WAIT_CV: { certificate_verify: onCertificateVerify },
   WAIT_VERDICT: { verdict: onVerdict },
   WAIT_FINISHED: { finished: onFinished },
@@ -133,7 +134,7 @@ function onCertificate(
   settings: ServerSettings,
 ): ServerStep {
   const type = answered.flight.requestedCertificateType ?? "X509";
-  const shown = readCertificate(message.body, type, settings);
+  const shown = readCertificate(certificateBody(message, settings), type, settings);
   answered.flight.draft.transcript.add(message.bytes);
   const [leaf] = shown.chain;
   if (leaf === undefined) {

@@ -15,6 +15,19 @@ export interface StaticPsk {
   readonly importContext?: Uint8Array;
 }
 
+/** One algorithm of RFC 8879, as the host brings it along: the core has none of its own. */
+export interface CertificateCompressor {
+  /** Its number among the TLS Certificate Compression Algorithm IDs. */
+  readonly algorithm: number;
+  /** Makes less of our own Certificate message; undefined to send it as it is. Asked once for each chain. */
+  readonly compress?: (message: Uint8Array) => Uint8Array | undefined;
+  /**
+   * Undoes what a peer did. It must not yield, nor use memory for, more than `lengthBytes`, whatever it is given;
+   * whatever it throws is bad_certificate to the peer.
+   */
+  readonly decompress?: (compressed: Uint8Array, lengthBytes: number) => Uint8Array;
+}
+
 /** What both roles need to decide. The channel room makes it from the user's options. */
 export interface Settings {
   readonly provider: CryptoProvider;
@@ -35,6 +48,10 @@ export interface Settings {
   /** The key in a DER certificate or SubjectPublicKeyInfo, ready to verify with. Throws for what is none. */
   readonly publicKeyOf: (der: Uint8Array, type: CertificateTypeName) => VerifyingKey;
   readonly maxChainLength: number;
+  /** Of a Certificate message, also of one that comes compressed. */
+  readonly maxCertificateBytes: number;
+  /** In our order of preference. */
+  readonly certificateCompression: readonly CertificateCompressor[];
 }
 
 export interface ClientSettings extends Settings {

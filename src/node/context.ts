@@ -22,6 +22,8 @@ import type { SharedOptions } from "../channel/options.ts";
 import type { PskOption } from "../channel/psk.ts";
 import { flag } from "../protocol/options.ts";
 import type { Credential } from "../handshake/question.ts";
+import type { CertificateCompressor } from "../handshake/settings.ts";
+import { compressorsNamed } from "./certificate-compression.ts";
 import { checkOptionNames, CONTEXT_OPTIONS } from "./option-names.ts";
 import type { ContextOptions, ExternalSigner, Pem } from "./options.ts";
 import { readPublicKeys } from "./raw-keys.ts";
@@ -36,6 +38,7 @@ export class SecureContext {
   readonly verified = sharedPaths;
   /** Raw public keys of peers, DER; undefined where none were given. */
   readonly rawPublicKeys: readonly Uint8Array[] | undefined;
+  readonly #compressors: readonly CertificateCompressor[];
   #anchors: TrustAnchors | undefined;
 
   constructor(options: ContextOptions) {
@@ -44,6 +47,7 @@ export class SecureContext {
     this.credentials = [...readCredentials(this.provider, options), ...(options.credentials ?? [])];
     this.rawPublicKeys =
       options.rawPublicKeys === undefined ? undefined : readPublicKeys(listOf(options.rawPublicKeys));
+    this.#compressors = compressorsNamed(options.certificateCompression ?? []);
     if (options.ca !== undefined) this.#anchors = readAnchors(options.ca);
     checkVersions(options);
     for (const name of FLAGS) flag(options, name, false);
@@ -81,6 +85,7 @@ export class SecureContext {
         "padding",
         "limits",
       ]),
+      certificateCompression: this.#compressors,
       psks: listOf(options.psk),
     };
   }

@@ -28,6 +28,7 @@ export const CONTEXT_OPTIONS = [
   "ALPNProtocols",
   "recordSizeLimit",
   "padding",
+  "certificateCompression",
   "limits",
   "rejectUnauthorized",
   "checkServerIdentity",

@@ -17,6 +17,7 @@ import type {
 } from "../protocol/iana.ts";
 import type { KeySource } from "../qkd/source.ts";
 import type { Padding } from "../record/protection.ts";
+import type { CertificateCompressionName } from "./certificate-compression.ts";
 import type { SecureContext } from "./context.ts";
 
 export type Pem = string | Uint8Array;
@@ -82,6 +83,11 @@ export interface ContextOptions {
   readonly ALPNProtocols?: readonly string[];
   readonly recordSizeLimit?: number;
   readonly padding?: number | Padding;
+  /**
+   * Algorithms for Certificate messages, the most wanted first, as in node:tls; default none. RFC 8879.
+   * zstd needs Node 22.15 or 23.8.
+   */
+  readonly certificateCompression?: readonly CertificateCompressionName[];
   readonly limits?: Partial<Limits>;
   /** Default true: a peer that cannot be verified ends the connection. */
   readonly rejectUnauthorized?: boolean;

@@ -23,6 +23,7 @@ export const HandshakeType = {
   certificate_verify: 15,
   finished: 20,
   key_update: 24,
+  compressed_certificate: 25, // RFC 8879
   message_hash: 254,
 } as const;
 
@@ -35,6 +36,7 @@ export const ExtensionType = {
   application_layer_protocol_negotiation: 16,
   client_certificate_type: 19, // RFC 7250
   server_certificate_type: 20, // RFC 7250
+  compress_certificate: 27, // RFC 8879
   record_size_limit: 28, // RFC 8449
   tls_cert_with_extern_psk: 33, // RFC 9973
   pre_shared_key: 41,
@@ -104,6 +106,9 @@ export type CertificateTypeName = keyof typeof CertificateType;
 
 /** RFC 6066 §8. */
 export const CertificateStatusType = { ocsp: 1 } as const;
+
+/** RFC 8879 §7.3. */
+export const CertificateCompressionAlgorithm = { zlib: 1, brotli: 2, zstd: 3 } as const;
 
 /** Protocol versions as they stand on the wire. */
 export const TLS10 = 0x0301;

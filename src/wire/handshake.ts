@@ -1,6 +1,6 @@
 import { ProtocolError } from "../protocol/errors.ts";
 import { HandshakeType } from "../protocol/iana.ts";
-import { empty, opaque, rest, struct, u16, u32, u8, vector, type Codec, type Of } from "./codec.ts";
+import { empty, opaque, rest, struct, u16, u24, u32, u8, vector, type Codec, type Of } from "./codec.ts";
 import { Writer } from "./cursor.ts";
 import { extensions } from "./extensions.ts";
 
@@ -18,6 +18,9 @@ export const EncryptedExtensions = struct({
 });
 export type EncryptedExtensions = Of<typeof EncryptedExtensions>;
 
+/** RFC 8879 §3: the algorithms that the sender can undo; in ClientHello and in CertificateRequest. */
+export const CertificateCompressionAlgorithms = vector(1, u16, 2, 254);
+
 /** RFC 9846 §4.4.2. */
 export const CertificateRequest = struct({
   certificate_request_context: opaque(1),
@@ -27,6 +30,7 @@ export const CertificateRequest = struct({
     oid_filters: rest,
     signature_algorithms_cert: vector(2, u16, 2, 0xfffe),
     status_request: rest,
+    compress_certificate: CertificateCompressionAlgorithms,
   }),
 });
 export type CertificateRequest = Of<typeof CertificateRequest>;
@@ -44,6 +48,14 @@ export const Certificate = struct({
   certificate_list: vector(3, CertificateEntry),
 });
 export type Certificate = Of<typeof Certificate>;
+
+/** RFC 8879 §4: in the place of a Certificate. */
+export const CompressedCertificate = struct({
+  algorithm: u16,
+  uncompressed_length: u24,
+  compressed_certificate_message: opaque(3, 1),
+});
+export type CompressedCertificate = Of<typeof CompressedCertificate>;
 
 /** RFC 9846 §4.5.2. */
 export const CertificateVerify = struct({ algorithm: u16, signature: opaque(2) });

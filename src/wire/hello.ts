@@ -15,6 +15,7 @@ import {
   type Of,
 } from "./codec.ts";
 import { extensions } from "./extensions.ts";
+import { CertificateCompressionAlgorithms } from "./handshake.ts";
 
 /** RFC 9846 §4.3.8. */
 const KeyShareEntry = struct({
@@ -51,6 +52,7 @@ const ClientExtensions = extensions(
     application_layer_protocol_negotiation: vector(2, opaque(1, 1), 2),
     client_certificate_type: vector(1, u8, 1),
     server_certificate_type: vector(1, u8, 1),
+    compress_certificate: CertificateCompressionAlgorithms,
     record_size_limit: u16,
     tls_cert_with_extern_psk: empty,
     early_data: empty,

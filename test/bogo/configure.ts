@@ -22,6 +22,7 @@ import {
   type NamedGroupName,
   type SignatureSchemeName,
 } from "../../src/protocol/iana.ts";
+import { COMPRESSORS } from "./compressors.ts";
 import { POLICIES, Unimplemented, type CredentialFlags, type Flags } from "./flags.ts";
 
 /** A credential of ours with its place among the runner's; the one from flags before any other counts as -1. */
@@ -116,6 +117,9 @@ function sharedOptions(
     signatureSchemes: schemesOf(flags),
     policy: { ecdh: "preferred", mlkem: "preferred", qkd: "off" },
     psks: credentials.flatMap(({ psk }) => psk ?? []),
+    certificateCompression: COMPRESSORS.filter(({ algorithm }) =>
+      flags.certificateCompression.includes(algorithm),
+    ),
     limits: {
       ...LIMITS,
       ...(flags.maxCertList === undefined ? {} : { handshakeMessageBytes: flags.maxCertList }),

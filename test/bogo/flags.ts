@@ -2,6 +2,7 @@
 import type { AlertName } from "../../src/protocol/alert.ts";
 import { TrustError } from "../../src/protocol/errors.ts";
 import { CipherSuite, NamedGroup, SignatureScheme } from "../../src/protocol/iana.ts";
+import { COMPRESSORS } from "./compressors.ts";
 
 /** What one `-new-…-credential` and the flags behind it describe, or the flags before any of them. */
 export interface CredentialFlags {
@@ -50,6 +51,8 @@ export interface Flags {
   declineOcsp: boolean;
   failOcsp: boolean;
   expectOcsp?: string;
+  /** Algorithms for certificates, by number; none where the runner names none. */
+  certificateCompression: number[];
   noTicket: boolean;
   serverPreference: boolean;
   maxCertList?: number;
@@ -155,6 +158,7 @@ const initial = (): Flags => ({
   requestOcsp: false,
   declineOcsp: false,
   failOcsp: false,
+  certificateCompression: [],
   noTicket: false,
   serverPreference: false,
   resumptionDelaySeconds: 0,
@@ -332,6 +336,14 @@ const TABLE: Readonly<Record<string, Flag>> = {
   "-server-preference": yes("serverPreference"),
   "-min-version": version((least) => least <= TLS13),
   "-max-version": version((most) => most >= TLS13),
+
+  "-install-cert-compression-algs": {
+    takes: "nothing",
+    set: (flags) => {
+      flags.certificateCompression = COMPRESSORS.map(({ algorithm }) => algorithm);
+    },
+  },
+  "-install-one-cert-compression-alg": numbers("certificateCompression"),
 
   "-host-name": text("hostName"),
   "-advertise-alpn": text("advertiseAlpn"),

@@ -14,6 +14,7 @@ const server = (options: object) => serverConfig({ ...own, ...options });
 
 const psk = { identity: "one", key: new Uint8Array(32) };
 const qkd = { sae: "sae-a", peer: "sae-b" };
+const compressor = { algorithm: 1, compress: (bytes: Uint8Array) => bytes };
 
 /** What no option of this name may be: option, value, the name in the error when it is another. */
 type Row = readonly [string, unknown, (string | undefined)?];
@@ -64,6 +65,14 @@ const SHARED: readonly Row[] = [
   ["padding", 0],
   ["padding", 16_385],
   ["padding", "64"],
+  ["certificateCompression", ["zlib"]],
+  ["certificateCompression", compressor],
+  ["certificateCompression", [{ algorithm: 1 }]],
+  ["certificateCompression", [{ ...compressor, algorithm: 0 }]],
+  ["certificateCompression", [{ ...compressor, algorithm: 65_536 }]],
+  ["certificateCompression", [{ ...compressor, algorithm: "zlib" }]],
+  ["certificateCompression", [{ ...compressor, decompress: "inflate" }]],
+  ["certificateCompression", [compressor, { ...compressor }]],
   ["keyLog", "file"],
   ["limits", 5],
   ["limits", { hours: 1 }, "hours"],

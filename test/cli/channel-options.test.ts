@@ -60,6 +60,7 @@ test.each<[string[], ConnectOptions]>([
   [["--alpn", "h2,http/1.1", "--alpn", "x"], { ALPNProtocols: ["h2", "http/1.1", "x"] }],
   [["--record-size-limit", "512"], { recordSizeLimit: 512 }],
   [["--padding", "256"], { padding: 256 }],
+  [["--certificate-compression", "brotli,zlib"], { certificateCompression: ["brotli", "zlib"] }],
   [["--timeout", "2.5"], { handshakeTimeout: 2500 }],
   [["--keylog", "keys.log"], { keylog: true }],
 ])("both sides: %j", (words, expected) => {
@@ -173,6 +174,8 @@ describe("what is wrong is refused by name, and no key is repeated", () => {
     ["protocol's length", ["--alpn", "x".repeat(256)], /^--alpn: /],
     ["record size", ["--record-size-limit", "63"], /^--record-size-limit: .* from 64 to 16385$/],
     ["padding", ["--padding", "many"], /^--padding: /],
+    ["compression", ["--certificate-compression", "gzip"], /^--certificate-compression: "gzip" is none of /],
+    ["compression twice", ["--certificate-compression", "zlib,zlib"], /: names something twice$/],
     ["timeout", ["--timeout", "0"], /^--timeout: /],
     ["certificate without key", ["--cert2", "x"], /^--key2 is missing: /],
     ["key without certificate", ["--key", "x"], /^--cert is missing: /],

@@ -2,6 +2,7 @@
 import { expect } from "vitest";
 import { expectNoHarm, type Ending } from "../support/tamper.ts";
 import { TicketKeys } from "../../src/channel/tickets.ts";
+import { compressorsNamed } from "../../src/node/certificate-compression.ts";
 import { fromUtf8, utf8 } from "../../src/protocol/bytes.ts";
 import { credentials, provider } from "../support/credentials.ts";
 import { Pair, withQkd, type PairOptions, type Side } from "../support/pair.ts";
@@ -12,6 +13,9 @@ const classical = {
   policy: { mlkem: "off", qkd: "off" },
   dangerous: { allowClassical: true },
 } as const;
+/** Of another object each time nothing is kept, so that each handshake compresses. */
+const fresh = () => ({ ...credentials().identity });
+const certificateCompression = compressorsNamed(["zlib"]);
 const quickQkd = { groups: ["x25519", "secp256r1"], policy: "qkd" } as const;
 
 export interface Scenario {
@@ -66,6 +70,31 @@ export const scenarios: readonly Scenario[] = [
       "server certificate",
       "server certificate_verify",
       "server finished",
+      "client finished",
+    ],
+  },
+  {
+    name: "compressed certificates on both sides",
+    options: () => ({
+      client: { ...withQkd.client, ...quickQkd, certificateCompression, credentials: [fresh()] },
+      server: {
+        ...withQkd.server,
+        ...quickQkd,
+        certificateCompression,
+        clientAuth: "require",
+        credentials: [fresh()],
+      },
+    }),
+    messages: [
+      "client client_hello",
+      "server server_hello",
+      "server encrypted_extensions",
+      "server certificate_request",
+      "server compressed_certificate",
+      "server certificate_verify",
+      "server finished",
+      "client compressed_certificate",
+      "client certificate_verify",
       "client finished",
     ],
   },

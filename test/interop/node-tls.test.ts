@@ -5,9 +5,12 @@ import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import zlib from "node:zlib";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { connect, createServer, inProcessPair } from "../../src/index.ts";
 import type { ConnectOptions, ServerOptions } from "../../src/index.ts";
+import type { CertificateCompressor } from "../../src/handshake/settings.ts";
+import { compressorsNamed } from "../../src/node/certificate-compression.ts";
 import { toHex } from "../../src/protocol/bytes.ts";
 import { credentials } from "../support/credentials.ts";
 import type { KeyKind } from "../../src/crypto/provider.ts";
@@ -163,6 +166,11 @@ const KINDS: readonly KeyKind[] = [
   "ml-dsa-87",
 ]; // prettier-ignore
 
+const COMPRESSIONS = (["zlib", "brotli", "zstd"] as const).filter(
+  (name) => name !== "zstd" || "zstdCompressSync" in zlib,
+);
+if (COMPRESSIONS.length < 3) console.info("not tried: zstd, which node:zlib of this Node lacks");
+
 describe("with node:tls of Node 26", () => {
   test.each(GROUPS)("%s, both ways, with equal exporters", async (group) => {
     const { theirs, exporter } = await serve({ groups: [group] }, { options: { ecdhCurve: group } });
@@ -203,6 +211,32 @@ describe("with node:tls of Node 26", () => {
     expect(seen.facts.peer).toBe("localhost");
     expect(seen.security?.authentication.peer).toMatchObject({ by: "certificate" });
   });
+
+  test.each(COMPRESSIONS)(
+    "RFC 8879: certificates compressed by %s, of both sides, on either end",
+    async (name) => {
+      const [compressor] = compressorsNamed([name]);
+      const decompress = vi.spyOn(compressor as Required<CertificateCompressor>, "decompress");
+      try {
+        const { cert, key, ca } = ours();
+        const certificateCompression = [name];
+        const mutual = { cert, key, ca, certificateCompression };
+        const options = { cert, key, certificateCompression };
+        const { theirs, exporter } = await serve({ ...mutual, requestCert: true }, { options });
+        expect(theirs).toMatchObject({ received: 100, peer: "localhost", exporter });
+        const seen = await call(
+          { options: { ...mutual, requestCert: true, rejectUnauthorized: true } },
+          options,
+        );
+        expect(seen).toMatchObject({ received: 100, exporter: seen.facts.exporter });
+        expect(seen.facts.peer).toBe("localhost");
+        // Of their client and of their server; what ours make of it, theirs have verified.
+        expect(decompress).toHaveBeenCalledTimes(2);
+      } finally {
+        decompress.mockRestore();
+      }
+    },
+  );
 
   test("HelloRetryRequest, asked and answered", async () => {
     const { theirs } = await serve(

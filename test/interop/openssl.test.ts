@@ -28,6 +28,8 @@ const [major = 0, minor = 0] = versionOf(binary);
 const present = major >= 3;
 /** ML-KEM and ML-DSA came with 3.5. */
 const modern = major > 3 || (major === 3 && minor >= 5);
+/** It came with 3.2, where zlib was built in. */
+const compresses = (major > 3 || (major === 3 && minor >= 2)) && !lacks(binary, "ZLIB");
 const where = `${binary} ${major}.${minor}`;
 
 /** The reason not to try something, said once; undefined to try it. */
@@ -37,6 +39,10 @@ function without(what: string, has: boolean): boolean {
     `not tried: ${what}, ${present ? `which ${where} lacks` : `for there is no OpenSSL 3 at ${binary}`}`,
   );
   return true;
+}
+
+function lacks(path: string, algorithm: string): boolean {
+  return execFileSync(path, ["list", "-disabled"]).toString().split("\n").includes(algorithm);
 }
 
 function versionOf(path: string): number[] {
@@ -369,6 +375,24 @@ describe.skipIf(without("everything with openssl", present))("with openssl", () 
     expect(text).toBe("olleh\n");
     expect(socket.security?.authentication.local.certificates).toBe(1);
   });
+
+  test.skipIf(without("compressed certificates", compresses))(
+    "RFC 8879: a certificate compressed with zlib, theirs and ours, on either end",
+    async () => {
+      const certificateCompression = ["zlib"] as const;
+      const identity = { cert: own.certPem, key: own.keyPem, certificateCompression, ...anyGroup };
+      const { port } = await ourServer(identity);
+      const client = theirClient(port, "-msg");
+      await conversation(client);
+      expect(client.said).toMatch(/^<<<.*, CompressedCertificate$/m);
+      const demand = ["-Verify", "1", "-verify_return_error", "-CAfile", at("ca.crt")];
+      const { port: theirs, tool } = await theirServer(...files(), ...demand, "-cert_comp", "-msg", "-rev");
+      const { text } = await ask(theirs, identity);
+      expect(text).toBe("olleh\n");
+      expect(tool.said).toMatch(/^>>>.*, CompressedCertificate$/m);
+      expect(tool.said).toMatch(/^<<<.*, CompressedCertificate$/m);
+    },
+  );
 
   test("a client without the certificate we demand is refused, and so are we", async () => {
     const server = { cert: own.certPem, key: own.keyPem, ca: own.caPem, requestCert: true, ...anyGroup };

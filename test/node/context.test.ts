@@ -127,6 +127,9 @@ describe("a wrong value is refused under the name that the caller used", () => {
     ["keylog", "file"],
     ["recordSizeLimit", 63],
     ["padding", -1],
+    ["certificateCompression", "zlib"],
+    ["certificateCompression", ["gzip"]],
+    ["certificateCompression", ["zlib", "zlib"]],
     ["policy", "strict"],
     ["limits", 5],
   ])("%s: %j", (option, value) => {

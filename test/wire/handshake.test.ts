@@ -5,8 +5,10 @@ import { ExtensionType, HandshakeType } from "../../src/protocol/iana.ts";
 import { decode, encode, rest } from "../../src/wire/codec.ts";
 import {
   Certificate,
+  CertificateCompressionAlgorithms,
   CertificateRequest,
   CertificateVerify,
+  CompressedCertificate,
   EncryptedExtensions,
   encodeHandshake,
   Finished,
@@ -60,6 +62,7 @@ holdsCodecRules("RFC 9846 §4.4.2: CertificateRequest", {
         oid_filters: someBytes(0, 20),
         signature_algorithms_cert: someCodes(),
         status_request: someBytes(0, 20),
+        compress_certificate: someCodes(),
       },
       { requiredKeys: [] },
     ),
@@ -106,6 +109,48 @@ holdsCodecRules("RFC 9846 §4.5.1: Certificate", {
       max: 0xffffff - 5,
       sized: (n) => ({ certificate_request_context: filled(0), certificate_list: [entry(n)] }),
       wire: (n) => concat([field(1), field(3, field(3, filled(n)), field(2))]),
+    },
+  ],
+});
+
+const compressed = (n: number) => ({
+  algorithm: 1,
+  uncompressed_length: 3000,
+  compressed_certificate_message: filled(n),
+});
+holdsCodecRules("RFC 8879 §4: CompressedCertificate", {
+  codec: CompressedCertificate,
+  values: fc.record({
+    algorithm: code16,
+    uncompressed_length: fc.nat(0xffffff),
+    compressed_certificate_message: someBytes(1, 80),
+  }),
+  bounds: [
+    {
+      field: "compressed_certificate_message",
+      min: 1,
+      max: 0xffffff,
+      sized: compressed,
+      wire: (n) => concat([number(2, 1), number(3, 3000), field(3, filled(n))]),
+    },
+  ],
+});
+
+holdsCodecRules("RFC 8879 §3: CertificateCompressionAlgorithms", {
+  codec: CertificateCompressionAlgorithms,
+  values: someCodes(),
+  bounds: [
+    {
+      field: "algorithms",
+      min: 2,
+      max: 254,
+      sized: (n) => Array.from({ length: n / 2 }, () => 1),
+      wire: (n) =>
+        field(
+          1,
+          filled(n, 1).map((_, at) => at % 2),
+        ),
+      step: 2,
     },
   ],
 });

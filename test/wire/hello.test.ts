@@ -65,6 +65,7 @@ const clientHellos = fc.record({
       application_layer_protocol_negotiation: someOpaque,
       client_certificate_type: fc.array(fc.nat(255), { minLength: 1, maxLength: 3 }),
       server_certificate_type: fc.array(fc.nat(255), { minLength: 1, maxLength: 3 }),
+      compress_certificate: someCodes(),
       record_size_limit: code16,
       tls_cert_with_extern_psk: yes,
       early_data: yes,
