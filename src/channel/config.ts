@@ -77,6 +77,7 @@ export function clientConfig(options: ClientOptions): ClientConfig {
       insistsOnCertificate: flag(options, "insistsOnCertificate", false),
       acceptsUnverified: flag(options, "acceptsUnverified", false),
       middleboxCompatibility: flag(options, "middleboxCompatibility", true),
+      permuteExtensions: flag(options, "permuteExtensions", false),
     }),
   });
 }
@@ -160,6 +161,7 @@ function sharedSettings(options: SharedOptions, hasSource: boolean): Settings {
     pskKe: flag(options, "pskKe", false),
     psks: list(options, "psks", "pre-shared keys", isPsk).map(pskOf),
     ...(limit === undefined ? {} : { recordSizeLimit: whole(options, "recordSizeLimit", limit, 64, 16_385) }),
+    grease: flag(options, "grease", false),
     keyLog: flag(options, "keyLog", false),
     now: options.now,
     publicKeyOf: keyResolver(provider, certificates),

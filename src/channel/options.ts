@@ -47,6 +47,8 @@ export interface SharedOptions {
   readonly padding?: number | Padding;
   /** How Certificate messages may be compressed, the most wanted first; default not at all. RFC 8879. */
   readonly certificateCompression?: readonly CertificateCompressor[];
+  /** Send reserved values, so that peers go on passing over what they do not know; default false. RFC 8701. */
+  readonly grease?: boolean;
   readonly keyLog?: boolean;
   readonly limits?: Partial<Limits>;
   readonly dangerous?: { readonly allowClassical?: boolean };
@@ -78,6 +80,8 @@ export interface ClientOptions extends SharedOptions {
   readonly resumption?: boolean;
   readonly acceptsUnverified?: boolean;
   readonly middleboxCompatibility?: boolean;
+  /** Write the extensions of ClientHello in an order of chance; default false. */
+  readonly permuteExtensions?: boolean;
 }
 
 export interface ServerOptions extends SharedOptions {
@@ -113,6 +117,7 @@ const SHARED = [
   "recordSizeLimit",
   "padding",
   "certificateCompression",
+  "grease",
   "keyLog",
   "limits",
   "dangerous",
@@ -133,6 +138,7 @@ export const CLIENT = [
   "resumption",
   "acceptsUnverified",
   "middleboxCompatibility",
+  "permuteExtensions",
 ]; // prettier-ignore
 export const SERVER = [
   ...SHARED,

@@ -57,6 +57,7 @@ export interface ChannelFlags {
   readonly recordSizeLimit?: string;
   readonly padding?: string;
   readonly certificateCompression?: string;
+  readonly grease?: boolean;
   readonly timeout?: string;
   readonly json?: boolean;
 }
@@ -64,6 +65,7 @@ export interface ChannelFlags {
 export interface ClientFlags extends ChannelFlags {
   readonly servername?: string;
   readonly insecure?: boolean;
+  readonly permuteExtensions?: boolean;
   readonly qkdReserve?: string;
 }
 
@@ -112,6 +114,7 @@ export function clientOptions(flags: ClientFlags): ConnectOptions {
     ...(qkd === undefined ? {} : { qkd: { ...reserved(qkd, flags, peers[0] ?? ""), peer: peers[0] ?? "" } }),
     ...(flags.servername === undefined ? {} : { servername: named(flags.servername, "--servername") }),
     ...(flags.insecure === true ? { rejectUnauthorized: false } : {}),
+    ...(flags.permuteExtensions === true ? { permuteExtensions: true } : {}),
     ...handshakeTimeout(flags),
     allowHalfOpen: true,
   };
@@ -141,6 +144,7 @@ function addClientOnly(command: Command): Command {
   return command
     .option("--servername <name>", "the name that the server's certificate must carry (default: the host)")
     .option("--insecure", "go on with a server that cannot be verified; the evidence says so")
+    .option("--permute-extensions", "write the extensions of ClientHello in an order of chance")
     .option("--qkd-reserve <n>", "draw this many keys ahead, as a client");
 }
 
@@ -212,6 +216,7 @@ function addShared(command: Command, peerSae: string): void {
       "--keylog <file>",
       "append the connection's secrets, for Wireshark; whoever reads it reads the traffic",
     )
+    .option("--grease", "send reserved values, which the peer has to pass over (RFC 8701)")
     .option("--timeout <seconds>", "time limit for the handshake (default: 30)")
     .option("--json", "events as JSON, one object a line");
 }
@@ -248,6 +253,7 @@ function contextOptions(flags: ChannelFlags): ContextOptions {
     ...(flags.certificateCompression === undefined
       ? {}
       : { certificateCompression: compressions(flags.certificateCompression) }),
+    ...(flags.grease === true ? { grease: true } : {}),
     ...(flags.keylog === undefined ? {} : { keylog: true }),
   };
 }

@@ -9,6 +9,7 @@ import { nextTrafficSecret, ticketPsk, trafficKeys } from "../schedule/traffic.t
 import type { ClientState } from "./client-state.ts";
 import type { ConnectionSecrets } from "./established.ts";
 import { illegalParameter } from "./fault.ts";
+import { reservedExtension } from "./grease.ts";
 import { moveTo, type Effect, type Step } from "./machine.ts";
 import { encodeTicketState, MAX_TICKET_LIFETIME_SECONDS, type TicketState } from "./session.ts";
 import type { ServerState } from "./server-state.ts";
@@ -93,7 +94,7 @@ export function sessionTickets(
       ticket_age_add: ageAdd,
       ticket_nonce: nonce,
       ticket,
-      extensions: {},
+      extensions: settings.grease ? { unnamed: [reservedExtension(provider, Uint8Array.of(0))] } : {},
     });
     const send: Effect = { do: "send", message };
     if (tickets.sealer !== undefined) {

@@ -1,6 +1,7 @@
 import { EMPTY, utf8, wipe } from "../protocol/bytes.ts";
 import {
   CertificateStatusType,
+  type ExtensionName,
   ExtensionType,
   PskKeyExchangeMode,
   SignatureScheme,
@@ -26,7 +27,9 @@ import { Transcript } from "../schedule/transcript.ts";
 import { typesToOffer } from "./certificate-type.ts";
 import { compressionOffer } from "./certificate-compression.ts";
 import type { QkdFacts } from "./established.ts";
+import { ordered } from "./extension-order.ts";
 import { nothingInCommon } from "./fault.ts";
+import { greased } from "./grease.ts";
 import type { DeliveredKey, Verdict } from "./question.ts";
 import { MAX_TICKET_LIFETIME_SECONDS, type Session } from "./session.ts";
 import type { ClientSettings } from "./settings.ts";
@@ -64,7 +67,7 @@ export function firstOffer(
     const group = settings.groups.find((each) => each.code === code);
     if (group !== undefined) exchanges.set(code, group.start());
   }
-  const hello: ClientHello = {
+  const plain: ClientHello = {
     legacy_version: TLS12,
     random: settings.provider.random(32),
     legacy_session_id: settings.provider.random(settings.middleboxCompatibility ? 32 : 0),
@@ -72,6 +75,8 @@ export function firstOffer(
     legacy_compression_methods: Uint8Array.of(0),
     extensions: firstExtensions(settings, exchanges, psks),
   };
+  const { grease, permuteExtensions, provider } = settings;
+  const hello = ordered(grease ? greased(plain, provider) : plain, permuteExtensions, provider);
   return seal(settings, { hello, exchanges, psks, transcript: new Transcript() });
 }
 
@@ -130,9 +135,9 @@ function seal(
   }
   draft.transcript.add(message);
   const sent = new Set(
-    Object.entries(draft.hello.extensions)
-      .filter(([name, body]) => name !== "present" && body !== undefined)
-      .map(([name]) => ExtensionType[name as keyof typeof ExtensionType]),
+    (Object.keys(ExtensionType) as ExtensionName[]) // Object.keys forgets the names.
+      .filter((name) => draft.hello.extensions[name as keyof ClientExtensions] !== undefined)
+      .map((name) => ExtensionType[name]),
   );
   return { offer: { ...draft, sent }, message };
 }

@@ -1,5 +1,5 @@
 /** A server's first flight, from ServerHello to Finished. RFC 9846 §2 and §4.2.3. */
-import { utf8, wipe } from "../protocol/bytes.ts";
+import { EMPTY, utf8, wipe } from "../protocol/bytes.ts";
 import {
   CertificateStatusType,
   CertificateType,
@@ -27,6 +27,7 @@ import { commonType, typesOf, unsupportedType } from "./certificate-type.ts";
 import { compressCertificate, compressionOffer } from "./certificate-compression.ts";
 import { chooseProtocol } from "./choose.ts";
 import { missingExtension, nothingInCommon } from "./fault.ts";
+import { reservedExtension, reservedValue } from "./grease.ts";
 import { moveTo, type Effect, type Step } from "./machine.ts";
 import { enforce } from "./policy.ts";
 import type { Draft, Flight, FoundPsk, ServerInputs, ServerState } from "./server-state.ts";
@@ -212,11 +213,13 @@ function encryptedPart(flight: Flight, settings: ServerSettings): readonly Effec
   }
   effects.push({ do: "send", message });
   if (flight.requestedCertificateType === undefined) return effects;
-  const authorities = settings.certificateAuthorities;
+  const { certificateAuthorities: authorities, grease, provider } = settings;
+  const schemes = settings.schemes.map((name) => SignatureScheme[name]);
   const request = encodeHandshake("certificate_request", CertificateRequest, {
     certificate_request_context: new Uint8Array(0),
     extensions: {
-      signature_algorithms: settings.schemes.map((name) => SignatureScheme[name]),
+      signature_algorithms: grease ? [reservedValue(provider), ...schemes] : schemes,
+      ...(grease ? { unnamed: [reservedExtension(provider, EMPTY)] } : {}),
       ...(authorities.length === 0 ? {} : { certificate_authorities: authorities }),
       ...compressionOffer(settings),
     },

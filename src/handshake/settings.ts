@@ -47,6 +47,8 @@ export interface Settings {
   readonly now: () => number;
   /** The key in a DER certificate or SubjectPublicKeyInfo, ready to verify with. Throws for what is none. */
   readonly publicKeyOf: (der: Uint8Array, type: CertificateTypeName) => VerifyingKey;
+  /** Whether reserved values are sent beside those that mean something. RFC 8701. */
+  readonly grease: boolean;
   readonly maxChainLength: number;
   /** Of a Certificate message, also of one that comes compressed. */
   readonly maxCertificateBytes: number;
@@ -84,6 +86,8 @@ export interface ClientSettings extends Settings {
   readonly resumption: boolean;
   /** True when a server that the host could not verify is accepted, and its session resumed too. */
   readonly acceptsUnverified: boolean;
+  /** Whether the extensions of ClientHello are written in an order of chance. */
+  readonly permuteExtensions: boolean;
   /** RFC 9846 §E.4. */
   readonly middleboxCompatibility: boolean;
 }

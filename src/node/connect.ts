@@ -86,6 +86,7 @@ const OWN = [
   "insistsOnCertificate",
   "keyShares",
   "middleboxCompatibility",
+  "permuteExtensions",
   "requestOCSP",
   "resumption",
   "serverCertificateTypes",
@@ -162,6 +163,7 @@ function makeConfig(
       ? {}
       : { middleboxCompatibility: options.middleboxCompatibility }),
     insistsOnCertificate: options.insistsOnCertificate ?? false,
+    permuteExtensions: options.permuteExtensions ?? false,
     requestOCSP: options.requestOCSP ?? false,
     resumption: options.resumption ?? true,
     acceptsUnverified: own.rejectUnauthorized === false,

@@ -83,6 +83,7 @@ export class SecureContext {
         "pskKe",
         "recordSizeLimit",
         "padding",
+        "grease",
         "limits",
       ]),
       certificateCompression: this.#compressors,
@@ -91,7 +92,7 @@ export class SecureContext {
   }
 }
 
-const FLAGS = ["production", "pskKe", "rejectUnauthorized", "keylog"] as const;
+const FLAGS = ["production", "pskKe", "grease", "rejectUnauthorized", "keylog"] as const;
 
 /** Runs what makes a channel's configuration; a refusal names the option as it is called here. */
 export function inOurWords<T>(make: () => T): T {

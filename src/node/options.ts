@@ -88,6 +88,8 @@ export interface ContextOptions {
    * zstd needs Node 22.15 or 23.8.
    */
   readonly certificateCompression?: readonly CertificateCompressionName[];
+  /** Send reserved values, so that peers go on passing over what they do not know; default false. RFC 8701. */
+  readonly grease?: boolean;
   readonly limits?: Partial<Limits>;
   /** Default true: a peer that cannot be verified ends the connection. */
   readonly rejectUnauthorized?: boolean;
@@ -136,6 +138,8 @@ export interface ConnectOptions
   /** Ask the server for an OCSP answer, which goes to `verifyPeer`; none has to come. RFC 6066 §8. */
   readonly requestOCSP?: boolean;
   readonly middleboxCompatibility?: boolean;
+  /** Write the extensions of ClientHello in an order of chance; default false. */
+  readonly permuteExtensions?: boolean;
   readonly resumption?: boolean;
   /** A session from an earlier `session` event. */
   readonly session?: Uint8Array;

@@ -9,14 +9,24 @@ type Bodies = Partial<Record<ExtensionName, Codec<any>>>; // oxlint-disable-line
 export type Extensions<B extends Bodies> = { readonly [K in keyof B]?: Of<B[K]> } & {
   /** Every extension type that was read, known or not; ignored when writing. */
   readonly present?: readonly number[];
+  /** Extensions that have no name here, written before the others; what is read of them is in `present`. */
+  readonly unnamed?: readonly UnnamedExtension[];
+  /** Types in the order in which they are written, before those that it does not list; never read. */
+  readonly order?: readonly number[];
 };
+
+export interface UnnamedExtension {
+  readonly type: number;
+  readonly body: Uint8Array;
+}
 
 const known = new Map<number, ExtensionName>(
   Object.entries(ExtensionType).map(([name, code]) => [code, name as ExtensionName]),
 );
 
 /**
- * `Extension extensions<min..2^16-1>` with the bodies this message may carry, written in the order given. RFC 9846 §4.3.
+ * `Extension extensions<min..2^16-1>` with the bodies this message may carry, written in the order given unless the value
+ * has one of its own. RFC 9846 §4.3.
  * Refuses duplicates, trailing bytes, a recognised extension in the wrong message, and anything behind the extension
  * that is to be `last` (illegal_parameter). Unknown types are skipped and reported in `present`.
  */
@@ -31,18 +41,52 @@ export function extensions<B extends Bodies>(
       from.within(2, min, 0xffff, (block) => readBlock(block, bodies, blank, last)) as Extensions<B>,
     write(to, value) {
       to.within(2, min, 0xffff, () => {
-        for (const name of order) {
-          const body: unknown = value[name];
-          if (body !== undefined) writeOne(to, ExtensionType[name], bodies[name] as Codec<unknown>, body);
+        for (const { type, write } of inOrder(value.order, toWrite(value, order, bodies), last)) {
+          to.uint(2, type);
+          to.within(2, 0, 0xffff, () => write(to));
         }
       });
     },
   };
 }
 
-function writeOne<T>(to: Writer, type: number, body: Codec<T>, value: T): void {
-  to.uint(2, type);
-  to.within(2, 0, 0xffff, () => body.write(to, value));
+interface Written {
+  readonly type: number;
+  readonly write: (to: Writer) => void;
+}
+
+function toWrite<B extends Bodies>(
+  value: Extensions<B>,
+  names: readonly ExtensionName[],
+  bodies: B,
+): readonly Written[] {
+  const unnamed = (value.unnamed ?? []).map(({ type, body }) => ({
+    type,
+    write: (to: Writer) => to.put(body),
+  }));
+  const named = names.flatMap((name) => {
+    const body: unknown = value[name];
+    const codec = bodies[name] as Codec<unknown>;
+    return body === undefined
+      ? []
+      : [{ type: ExtensionType[name], write: (to: Writer) => codec.write(to, body) }];
+  });
+  return [...unnamed, ...named];
+}
+
+/** By the order wanted, if one is; what is to be last stays there. */
+function inOrder(
+  order: readonly number[] | undefined,
+  extensions: readonly Written[],
+  last: ExtensionName | undefined,
+): readonly Written[] {
+  if (order === undefined) return extensions;
+  const place = ({ type }: Written): number => {
+    if (last !== undefined && type === ExtensionType[last]) return Number.POSITIVE_INFINITY;
+    const at = order.indexOf(type);
+    return at === -1 ? order.length : at;
+  };
+  return extensions.toSorted((a, b) => place(a) - place(b) || 0);
 }
 
 function readBlock(

@@ -42,30 +42,34 @@ export const OfferedPsks = struct({
 });
 export type OfferedPsks = Of<typeof OfferedPsks>;
 
-/** RFC 9846 §4.3.11: here, and only here, pre_shared_key stands last. */
-const ClientExtensions = extensions(
-  {
-    server_name: vector(2, ServerName, 1),
-    status_request: CertificateStatusRequest,
-    supported_groups: vector(2, u16, 2),
-    signature_algorithms: vector(2, u16, 2, 0xfffe),
-    application_layer_protocol_negotiation: vector(2, opaque(1, 1), 2),
-    client_certificate_type: vector(1, u8, 1),
-    server_certificate_type: vector(1, u8, 1),
-    compress_certificate: CertificateCompressionAlgorithms,
-    record_size_limit: u16,
-    tls_cert_with_extern_psk: empty,
-    early_data: empty,
-    supported_versions: vector(1, u16, 2, 254),
-    cookie: opaque(2, 1),
-    psk_key_exchange_modes: vector(1, u8, 1),
-    certificate_authorities: vector(2, opaque(2, 1), 3),
-    signature_algorithms_cert: vector(2, u16, 2, 0xfffe),
-    key_share: vector(2, KeyShareEntry),
-    pre_shared_key: OfferedPsks,
-  },
-  { last: "pre_shared_key" },
+const clientBodies = {
+  server_name: vector(2, ServerName, 1),
+  status_request: CertificateStatusRequest,
+  supported_groups: vector(2, u16, 2),
+  signature_algorithms: vector(2, u16, 2, 0xfffe),
+  application_layer_protocol_negotiation: vector(2, opaque(1, 1), 2),
+  client_certificate_type: vector(1, u8, 1),
+  server_certificate_type: vector(1, u8, 1),
+  compress_certificate: CertificateCompressionAlgorithms,
+  record_size_limit: u16,
+  tls_cert_with_extern_psk: empty,
+  early_data: empty,
+  supported_versions: vector(1, u16, 2, 254),
+  cookie: opaque(2, 1),
+  psk_key_exchange_modes: vector(1, u8, 1),
+  certificate_authorities: vector(2, opaque(2, 1), 3),
+  signature_algorithms_cert: vector(2, u16, 2, 0xfffe),
+  key_share: vector(2, KeyShareEntry),
+  pre_shared_key: OfferedPsks,
+};
+
+/** The types that a ClientHello may carry, in the order in which it is written. */
+export const clientExtensionTypes: readonly number[] = Object.keys(clientBodies).map(
+  (name) => ExtensionType[name as keyof typeof clientBodies],
 );
+
+/** RFC 9846 §4.3.11: here, and only here, pre_shared_key stands last. */
+const ClientExtensions = extensions(clientBodies, { last: "pre_shared_key" });
 export type ClientExtensions = Of<typeof ClientExtensions>;
 
 /** An old client may send no extension block at all; that is a version to refuse, not a malformed message. */

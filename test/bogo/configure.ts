@@ -79,6 +79,7 @@ function client(
     insistsOnCertificate: credentials.some(({ credential }) => credential !== undefined),
     acceptsUnverified: !verifiesServer(flags),
     requestOCSP: flags.requestOcsp,
+    permuteExtensions: flags.permuteExtensions,
     resumption: !flags.noTicket,
     alpn: protocolsOf(flags.advertiseAlpn ?? ""),
   });
@@ -117,6 +118,8 @@ function sharedOptions(
     signatureSchemes: schemesOf(flags),
     policy: { ecdh: "preferred", mlkem: "preferred", qkd: "off" },
     psks: credentials.flatMap(({ psk }) => psk ?? []),
+    // Its own servers always do.
+    grease: flags.grease || flags.server,
     certificateCompression: COMPRESSORS.filter(({ algorithm }) =>
       flags.certificateCompression.includes(algorithm),
     ),

@@ -53,6 +53,8 @@ export interface Flags {
   expectOcsp?: string;
   /** Algorithms for certificates, by number; none where the runner names none. */
   certificateCompression: number[];
+  grease: boolean;
+  permuteExtensions: boolean;
   noTicket: boolean;
   serverPreference: boolean;
   maxCertList?: number;
@@ -159,6 +161,8 @@ const initial = (): Flags => ({
   declineOcsp: false,
   failOcsp: false,
   certificateCompression: [],
+  grease: false,
+  permuteExtensions: false,
   noTicket: false,
   serverPreference: false,
   resumptionDelaySeconds: 0,
@@ -337,6 +341,8 @@ const TABLE: Readonly<Record<string, Flag>> = {
   "-min-version": version((least) => least <= TLS13),
   "-max-version": version((most) => most >= TLS13),
 
+  "-enable-grease": yes("grease"),
+  "-permute-extensions": yes("permuteExtensions"),
   "-install-cert-compression-algs": {
     takes: "nothing",
     set: (flags) => {

@@ -73,6 +73,7 @@ const SHARED: readonly Row[] = [
   ["certificateCompression", [{ ...compressor, algorithm: "zlib" }]],
   ["certificateCompression", [{ ...compressor, decompress: "inflate" }]],
   ["certificateCompression", [compressor, { ...compressor }]],
+  ["grease", "yes"],
   ["keyLog", "file"],
   ["limits", 5],
   ["limits", { hours: 1 }, "hours"],
@@ -116,6 +117,7 @@ const CLIENT: readonly Row[] = [
   ["acceptsUnverified", 1],
   ["insistsOnCertificate", "yes"],
   ["middleboxCompatibility", "off"],
+  ["permuteExtensions", 1],
   ["credential", credentials().identity],
 ];
 

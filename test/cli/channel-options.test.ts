@@ -63,6 +63,7 @@ test.each<[string[], ConnectOptions]>([
   [["--certificate-compression", "brotli,zlib"], { certificateCompression: ["brotli", "zlib"] }],
   [["--timeout", "2.5"], { handshakeTimeout: 2500 }],
   [["--keylog", "keys.log"], { keylog: true }],
+  [["--grease"], { grease: true }],
 ])("both sides: %j", (words, expected) => {
   expect(client(...words)).toMatchObject(expected);
   expect(server(...words)).toMatchObject(expected);
@@ -98,9 +99,10 @@ test("raw public keys: ours, and those of peers", () => {
 });
 
 test("what only one side has", () => {
-  expect(client("--servername", "a.example", "--insecure")).toMatchObject({
+  expect(client("--servername", "a.example", "--insecure", "--permute-extensions")).toMatchObject({
     servername: "a.example",
     rejectUnauthorized: false,
+    permuteExtensions: true,
   });
   expect(server("--request-cert")).toMatchObject({ requestCert: true, rejectUnauthorized: false });
   expect(server("--require-cert", "--ca", file("ca.crt"))).toMatchObject({

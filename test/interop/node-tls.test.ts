@@ -238,6 +238,21 @@ describe("with node:tls of Node 26", () => {
     },
   );
 
+  test("RFC 8701: reserved values and an order of chance, which theirs pass over, on either end", async () => {
+    const { theirs } = await serve({ grease: true, ca: own.caPem, requestCert: true }, { options: ours() });
+    expect(theirs).toMatchObject({ received: 100 });
+    const odd = { grease: true, permuteExtensions: true, ALPNProtocols: ["a", "b"] };
+    for (const ecdhCurve of ["X25519MLKEM768", "SecP384r1MLKEM1024"]) {
+      const seen = await call({ options: { ecdhCurve, ALPNProtocols: ["b"] } }, odd);
+      expect(seen).toMatchObject({ received: 100, exporter: seen.facts.exporter });
+      expect(seen.security).toMatchObject({
+        alpn: "b",
+        group: ecdhCurve,
+        retried: ecdhCurve !== "X25519MLKEM768",
+      });
+    }
+  });
+
   test("HelloRetryRequest, asked and answered", async () => {
     const { theirs } = await serve(
       { groups: ["SecP384r1MLKEM1024"] },

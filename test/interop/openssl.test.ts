@@ -394,6 +394,16 @@ describe.skipIf(without("everything with openssl", present))("with openssl", () 
     },
   );
 
+  test("RFC 8701: reserved values and an order of chance, which theirs pass over, on either end", async () => {
+    const identity = { cert: own.certPem, key: own.keyPem, grease: true, ...anyGroup };
+    const { port, sockets } = await ourServer({ ...identity, ca: own.caPem, requestCert: true });
+    await conversation(theirClient(port, ...files()));
+    expect(sockets[0]).toMatchObject({ authorized: true });
+    const theirs = await theirServer(...files(), "-rev");
+    const { text } = await ask(theirs.port, { ...identity, permuteExtensions: true, ALPNProtocols: ["a"] });
+    expect(text).toBe("olleh\n");
+  });
+
   test("a client without the certificate we demand is refused, and so are we", async () => {
     const server = { cert: own.certPem, key: own.keyPem, ca: own.caPem, requestCert: true, ...anyGroup };
     const { port, sockets } = await ourServer(server);

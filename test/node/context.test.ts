@@ -125,6 +125,7 @@ describe("a wrong value is refused under the name that the caller used", () => {
     ["production", "no"],
     ["pskKe", 1],
     ["keylog", "file"],
+    ["grease", 1],
     ["recordSizeLimit", 63],
     ["padding", -1],
     ["certificateCompression", "zlib"],
@@ -156,6 +157,7 @@ describe("a wrong value is refused under the name that the caller used", () => {
     ["authentication", "none"],
     ["keyShares", 99],
     ["middleboxCompatibility", 1],
+    ["permuteExtensions", "yes"],
     ["resumption", "yes"],
   ])("of a client, %s: %j", (option, value) => {
     expect(refusal(() => connect({ port: 1, ca, [option]: value }))).toBe(option);

@@ -99,6 +99,34 @@ describe("the rules of a block", () => {
     expect(encode(block, { pre_shared_key: 7, cookie: filled(1) })).toEqual(field(2, cookie, psk));
   });
 
+  describe("a value may say what is written and where", () => {
+    const psk = extension(ExtensionType.pre_shared_key, number(2, 7));
+    const cookie = extension(ExtensionType.cookie, field(2, filled(1)));
+    const early = extension(ExtensionType.early_data);
+    const reserved = extension(0x3a3a, filled(2));
+    const value = { pre_shared_key: 7, cookie: filled(1), early_data: true } as const;
+    const unnamed = [{ type: 0x3a3a, body: filled(2) }];
+    const { cookie: cookieType, early_data: earlyType, pre_shared_key: pskType } = ExtensionType;
+
+    test("extensions without a name go before the others", () => {
+      expect(encode(block, { ...value, unnamed })).toEqual(field(2, reserved, cookie, early, psk));
+      expect(() => encode(block, { unnamed: [{ type: 0x3a3a, body: filled(0xfffd) }] })).toThrow(RangeError);
+    });
+
+    test("an order of types is kept, those that it leaves out follow, and what is to be last stays last", () => {
+      const order = [pskType, earlyType, 0x3a3a, cookieType];
+      expect(encode(block, { ...value, unnamed, order })).toEqual(field(2, early, reserved, cookie, psk));
+      expect(encode(block, { ...value, order: [earlyType] })).toEqual(field(2, early, cookie, psk));
+      expect(encode(extensions(bodies), { ...value, order })).toEqual(field(2, psk, early, cookie));
+    });
+
+    test("what it lists and the value lacks is not written", () => {
+      expect(encode(block, { early_data: true, order: [0x3a3a, cookieType, earlyType] })).toEqual(
+        field(2, early),
+      );
+    });
+  });
+
   test("nothing comes behind the extension that is to be last; without such a rule any order is right", () => {
     const psk = extension(ExtensionType.pre_shared_key, number(2, 7));
     const cookie = extension(ExtensionType.cookie, field(2, filled(1)));
