@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Command } from "commander";
-import { kmeAddress } from "../channel-options.ts";
+import { kmeAddress } from "../key-options.ts";
 import { type Identity, type KmePlace, kmeText } from "../doctor/asking.ts";
 import type { Patient } from "../doctor/examination.ts";
 import { examine } from "../doctor/examine.ts";
