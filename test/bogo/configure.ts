@@ -186,11 +186,19 @@ function defaultShares(groups: readonly NamedGroupName[]): readonly NamedGroupNa
 }
 
 function schemesOf(flags: Flags): readonly SignatureSchemeName[] {
-  if (flags.verifyPrefs.length > 0) return flags.verifyPrefs.map(schemeName);
+  const wanted = named(flags.verifyPrefs);
+  if (wanted.length > 0) return wanted;
   return flags.policy === undefined ? SCHEMES : POLICIES[flags.policy].schemes;
 }
 
-export function schemeName(code: number): SignatureSchemeName {
+/** SHA-1 with RSA and with ECDSA, rsa_pkcs1_sha256_legacy (RFC 9963), and the runner's own for MD5 with SHA-1. */
+const UNNAMED = [0x0201, 0x0203, 0x0420, 0xff01];
+
+/** The schemes that our options can name: what is asked for beyond them, the peer may try in vain. */
+const named = (codes: readonly number[]): readonly SignatureSchemeName[] =>
+  codes.filter((code) => !UNNAMED.includes(code)).map(schemeName);
+
+function schemeName(code: number): SignatureSchemeName {
   const found = schemes.find((scheme) => scheme.code === code);
   if (found === undefined) throw new Unimplemented(`the signature scheme 0x${code.toString(16)}`);
   return found.name;
@@ -218,7 +226,8 @@ function credentialOf(
           ...loadIdentity(provider, { cert: readFileSync(given.certFile ?? ""), key }),
         };
   const allowed = flags.policy === undefined ? undefined : POLICIES[flags.policy].schemes.map(String);
-  const wanted = given.signingPrefs.length === 0 ? identity.schemes : given.signingPrefs.map(schemeName);
+  const preferred = named(given.signingPrefs);
+  const wanted = preferred.length === 0 ? identity.schemes : preferred;
   const schemes = wanted.filter(
     (name) => identity.schemes.includes(name) && (allowed?.includes(name) ?? true),
   );
