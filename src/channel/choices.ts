@@ -54,6 +54,9 @@ export function groupsOf(options: SharedOptions, policy: Policy): readonly KeyEx
   const wanted = options.groups ?? [...GROUPS, ...CLASSICAL_GROUPS];
   const groups = named(wanted, "groups", NamedGroup).map((code) => {
     const name = Object.entries(NamedGroup).find(([, value]) => value === code)?.[0] as NamedGroupName;
+    const absent = partsOf(name).find((part) => options.provider.backends[part] === undefined);
+    if (absent !== undefined)
+      throw invalid("groups", `${name} is not available with ${options.provider.name}`);
     return keyExchangeGroup(options.provider, name);
   });
   const allowed = groups.filter((group) => allowsExchange(policy, group));

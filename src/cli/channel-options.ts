@@ -299,6 +299,7 @@ function groups(text: string): readonly NamedGroupName[] {
 const GROUP_ALIASES: Readonly<Record<string, NamedGroupName>> = {
   "p-256": "secp256r1",
   "p-384": "secp384r1",
+  "p-521": "secp521r1",
   prime256v1: "secp256r1",
 };
 

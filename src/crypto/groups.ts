@@ -29,6 +29,7 @@ export interface KeyExchangeGroup {
 const LAYOUTS: Readonly<Record<NamedGroupName, readonly (CurveName | KemName)[]>> = {
   secp256r1: ["secp256r1"],
   secp384r1: ["secp384r1"],
+  secp521r1: ["secp521r1"],
   x25519: ["x25519"],
   MLKEM768: ["ml-kem-768"],
   MLKEM1024: ["ml-kem-1024"],

@@ -1,5 +1,5 @@
 import { x25519 } from "@noble/curves/ed25519.js";
-import { p256, p384 } from "@noble/curves/nist.js";
+import { p256, p384, p521 } from "@noble/curves/nist.js";
 import { ml_kem768, ml_kem1024 } from "@noble/post-quantum/ml-kem.js";
 import { wipe } from "../protocol/bytes.ts";
 import { UsageError } from "../protocol/errors.ts";
@@ -8,7 +8,7 @@ import type { CurveName, Ecdh, EcdhKeyPair, Kem, KemKeyPair, KemName } from "./p
 
 type Random = (length: number) => Uint8Array;
 
-const NIST = { secp256r1: p256, secp384r1: p384 } as const;
+const NIST = { secp256r1: p256, secp384r1: p384, secp521r1: p521 } as const;
 const ML_KEM = { "ml-kem-768": ml_kem768, "ml-kem-1024": ml_kem1024 } as const;
 
 /** ECDH in JavaScript. RFC 7748, SEC 1. */
@@ -70,7 +70,7 @@ function montgomery(random: Random): Ecdh {
   };
 }
 
-function weierstrass(name: "secp256r1" | "secp384r1", random: Random): Ecdh {
+function weierstrass(name: keyof typeof NIST, random: Random): Ecdh {
   const curve = NIST[name];
   const fieldBytes = curve.Point.Fp.BYTES;
   const publicKeyBytes = 1 + 2 * fieldBytes;

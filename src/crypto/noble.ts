@@ -64,6 +64,7 @@ const CURVES: Readonly<Record<CurveName, Ecdh>> = {
   x25519: nobleEcdh("x25519", random),
   secp256r1: nobleEcdh("secp256r1", random),
   secp384r1: nobleEcdh("secp384r1", random),
+  secp521r1: nobleEcdh("secp521r1", random),
 };
 const KEMS: Readonly<Record<KemName, Kem>> = {
   "ml-kem-768": nobleKem("ml-kem-768", random),

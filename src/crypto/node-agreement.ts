@@ -128,9 +128,10 @@ function importX25519(publicKey: Uint8Array): KeyObject {
 const NIST = {
   secp256r1: { curve: "prime256v1", publicKeyBytes: 65 },
   secp384r1: { curve: "secp384r1", publicKeyBytes: 97 },
+  secp521r1: { curve: "secp521r1", publicKeyBytes: 133 },
 } as const;
 
-function weierstrass(name: "secp256r1" | "secp384r1"): Ecdh {
+function weierstrass(name: keyof typeof NIST): Ecdh {
   const { curve, publicKeyBytes } = NIST[name];
   const pairOf = (ecdh: ECDH, publicKey: Buffer): EcdhKeyPair => ({
     publicKey: plain(publicKey),

@@ -49,6 +49,7 @@ const CURVES: Readonly<Record<CurveName, Ecdh>> = {
   x25519: nodeEcdh("x25519"),
   secp256r1: nodeEcdh("secp256r1"),
   secp384r1: nodeEcdh("secp384r1"),
+  secp521r1: nodeEcdh("secp521r1"),
 };
 const nativeKems = { "ml-kem-768": nodeKem("ml-kem-768"), "ml-kem-1024": nodeKem("ml-kem-1024") };
 const KEMS: Readonly<Record<KemName, Kem>> = {

@@ -6,7 +6,7 @@
 
 export type HashName = "sha256" | "sha384";
 export type AeadName = "aes-128-gcm" | "aes-256-gcm" | "chacha20-poly1305";
-export type CurveName = "x25519" | "secp256r1" | "secp384r1";
+export type CurveName = "x25519" | "secp256r1" | "secp384r1" | "secp521r1";
 export type KemName = "ml-kem-768" | "ml-kem-1024";
 
 /** What a public key is, as its SubjectPublicKeyInfo says. */
@@ -79,7 +79,7 @@ export interface Ecdh {
   readonly name: CurveName;
   readonly publicKeyBytes: number;
   generate(): EcdhKeyPair;
-  /** From a known scalar (32 or 48 bytes), for known-answer tests only. Throws when it is no private key. */
+  /** From a known scalar (32, 48 or 66 bytes), for known-answer tests only. Throws when it is no private key. */
   fromPrivateKey?(privateKey: Uint8Array): EcdhKeyPair;
 }
 

@@ -40,7 +40,7 @@ const TESTS: Readonly<Record<PrimitiveName, Test>> = {
   // As a key kind, a curve also stands for ECDSA over it.
   secp256r1: both(testEcdh("secp256r1"), testVerify("secp256r1")),
   secp384r1: both(testEcdh("secp384r1"), testVerify("secp384r1")),
-  secp521r1: testVerify("secp521r1"),
+  secp521r1: both(testEcdh("secp521r1"), testVerify("secp521r1")),
   "ml-kem-768": testKem("ml-kem-768"),
   "ml-kem-1024": testKem("ml-kem-1024"),
   ed25519: testVerify("ed25519"),

@@ -273,6 +273,7 @@ function listed(text: string | undefined, option: string, registry: object): rea
 const ALIASES: Readonly<Record<string, string>> = {
   "p-256": "secp256r1",
   "p-384": "secp384r1",
+  "p-521": "secp521r1",
   prime256v1: "secp256r1",
 };
 

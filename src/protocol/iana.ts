@@ -64,6 +64,7 @@ export type CipherSuiteName = keyof typeof CipherSuite;
 export const NamedGroup = {
   secp256r1: 0x0017,
   secp384r1: 0x0018,
+  secp521r1: 0x0019,
   x25519: 0x001d,
   MLKEM768: 0x0201,
   MLKEM1024: 0x0202,

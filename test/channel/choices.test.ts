@@ -52,6 +52,21 @@ test("classical groups come in, behind the hybrids, only where policy can do wit
   expect(refusedOption({ policy: { ecdh: "off" } })).toBe("groups");
 });
 
+test("secp521r1 is offered where it is named, and never by default", () => {
+  const groups = ["X25519MLKEM768", "secp521r1"];
+  const dangerous = { allowClassical: true };
+  expect(client({ groups, dangerous }).settings.groups.map(({ code }) => code)).toEqual([0x11ec, 0x0019]);
+  expect(client({ dangerous }).settings.groups.map(({ name }) => name)).not.toContain("secp521r1");
+  expect(refusedOption({ groups })).toBe("groups");
+});
+
+test("a group whose primitive the provider lacks is refused by name", () => {
+  const { secp521r1: _, ...backends } = provider.backends;
+  const without = { provider: { ...provider, backends }, dangerous: { allowClassical: true } };
+  expect(refusedOption({ ...without, groups: ["secp256r1"] })).toBeUndefined();
+  expect(refusedOption({ ...without, groups: ["secp521r1"] })).toBe("groups");
+});
+
 test("key shares are told by number or by name, and go out in the order of the groups (§4.3.8)", () => {
   const groups = ["X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024"];
   expect(client({ groups, keyShares: 2 }).settings.keyShares).toEqual([0x11ec, 0x11eb]);

@@ -56,6 +56,7 @@ describe("every kind of certificate signs on both ends", () => {
   const KINDS: readonly KeyKind[] = [
     "secp256r1",
     "secp384r1",
+    "secp521r1",
     "ed25519",
     "rsa",
     "rsa-pss",

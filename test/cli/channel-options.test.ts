@@ -50,7 +50,10 @@ test.each<[string[], ConnectOptions]>([
   [["--policy", "prefer-hybrid"], { policy: "prefer-hybrid" }],
   [["--production"], { production: true }],
   [["--dangerously-allow-classical"], { dangerous: { allowClassical: true } }],
-  [["--groups", "x25519mlkem768:P-256,mlkem1024"], { groups: ["X25519MLKEM768", "secp256r1", "MLKEM1024"] }],
+  [
+    ["--groups", "x25519mlkem768:P-256,P-521,mlkem1024"],
+    { groups: ["X25519MLKEM768", "secp256r1", "secp521r1", "MLKEM1024"] },
+  ],
   [
     ["--suites", "TLS_AES_128_GCM_SHA256:tls_chacha20_poly1305_sha256"],
     { suites: ["TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256"] },

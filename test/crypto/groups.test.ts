@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { keyExchangeGroup, primitivesOf } from "../../src/crypto/groups.ts";
 import { nobleProvider } from "../../src/crypto/noble.ts";
 import { nodeProvider } from "../../src/crypto/node.ts";
-import type { CryptoProvider } from "../../src/crypto/provider.ts";
+import type { CryptoProvider, CurveName } from "../../src/crypto/provider.ts";
 import { equal, toHex } from "../../src/protocol/bytes.ts";
 import { NamedGroup, type NamedGroupName } from "../../src/protocol/iana.ts";
 
@@ -13,6 +13,7 @@ const noble = nobleProvider();
 const SIZES: Readonly<Record<NamedGroupName, readonly [number, number, number, boolean, boolean]>> = {
   secp256r1: [65, 65, 32, true, false],
   secp384r1: [97, 97, 48, true, false],
+  secp521r1: [133, 133, 66, true, false],
   x25519: [32, 32, 32, true, false],
   MLKEM768: [1184, 1088, 32, false, true],
   MLKEM1024: [1568, 1568, 32, false, true],
@@ -70,6 +71,19 @@ describe.each(names)("%s", (name) => {
   test("the group is made once per provider", () => {
     expect(keyExchangeGroup(node, name)).toBe(keyExchangeGroup(node, name));
     expect(keyExchangeGroup(node, name)).not.toBe(keyExchangeGroup(noble, name));
+  });
+});
+
+describe.each([
+  ["node", node],
+  ["noble", noble],
+] as const)("RFC 9846 §4.3.8.2: points that are not valid, by %s", (_, provider) => {
+  test.each(["x25519", "secp256r1", "secp384r1", "secp521r1"] as const)("%s, on both sides", (name) => {
+    const group = keyExchangeGroup(provider, name);
+    for (const bad of badPoints(name)) {
+      expect(() => group.respond(bad)).toThrow(illegal);
+      expect(() => group.start().complete(bad)).toThrow(illegal);
+    }
   });
 });
 
@@ -191,7 +205,7 @@ test("component secrets are wiped once they are joined, and when a later part fa
   for (const secret of seen) expect(equal(secret, new Uint8Array(32))).toBe(true);
 });
 
-function badPoints(curve: "x25519" | "secp256r1" | "secp384r1"): readonly Uint8Array[] {
+function badPoints(curve: CurveName): readonly Uint8Array[] {
   // Zero, one and a point of order eight all lead to the all-zero result.
   const order8 = "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800";
   if (curve === "x25519")

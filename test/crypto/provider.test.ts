@@ -201,7 +201,7 @@ describe.each(providers)("%s", (_, provider) => {
       sent?.sharedSecret,
     ];
     all.push(pair.decapsulate(sent?.ciphertext ?? EMPTY));
-    for (const name of ["x25519", "secp256r1", "secp384r1"] as const) {
+    for (const name of ["x25519", "secp256r1", "secp384r1", "secp521r1"] as const) {
       const [one, two] = [provider.ecdh(name).generate(), provider.ecdh(name).generate()];
       all.push(one.publicKey, one.agree(two.publicKey));
     }
@@ -210,13 +210,13 @@ describe.each(providers)("%s", (_, provider) => {
 
   test("every new pair is another one", () => {
     const shares = new Set<string>();
-    for (const name of ["x25519", "secp256r1", "secp384r1"] as const) {
+    for (const name of ["x25519", "secp256r1", "secp384r1", "secp521r1"] as const) {
       for (let i = 0; i < 8; i++) shares.add(toHex(provider.ecdh(name).generate().publicKey));
     }
     for (const name of ["ml-kem-768", "ml-kem-1024"] as const) {
       for (let i = 0; i < 4; i++) shares.add(toHex(provider.kem(name).generate().encapsulationKey));
     }
-    expect(shares.size).toBe(32);
+    expect(shares.size).toBe(40);
   });
 });
 

@@ -27,6 +27,12 @@ function hello(change: (extensions: ClientExtensions) => object, which = 1): Edi
 const without = (...names: string[]): Edit =>
   hello(() => Object.fromEntries(names.map((name) => [name, undefined])));
 
+/** An uncompressed point in the form that TLS 1.3 has no place for. */
+function compressed(share: Uint8Array): Uint8Array {
+  const [, ...x] = share.subarray(0, (share.length + 1) / 2);
+  return Uint8Array.of(2 | ((share.at(-1) ?? 0) & 1), ...x);
+}
+
 function refused(edit: Edit, options: EnginesOptions = {}): Outcome["failed"] {
   const { failed } = engines({ ...options, edit });
   expect(failed?.side).toBe("server");
@@ -450,6 +456,9 @@ describe("RFC 10024: a client's share that fails its check is illegal_parameter"
     ["x25519: all zero", 0x001d, (share) => share.fill(0)],
     ["secp256r1: the point at infinity's encoding", 0x0017, () => Uint8Array.of(0)],
     ["secp384r1: not on the curve", 0x0018, (share) => share.fill(9, 1)],
+    ["secp521r1: not on the curve", 0x0019, (share) => share.fill(1, 1)],
+    ["secp521r1: a compressed point", 0x0019, (share) => compressed(share)],
+    ["secp521r1: a byte long", 0x0019, (share) => concat([share, Uint8Array.of(0)])],
   ]; // prettier-ignore
   const NAMES = {
     0x11ec: "X25519MLKEM768",
@@ -460,6 +469,7 @@ describe("RFC 10024: a client's share that fails its check is illegal_parameter"
     0x001d: "x25519",
     0x0017: "secp256r1",
     0x0018: "secp384r1",
+    0x0019: "secp521r1",
   } as const; // prettier-ignore
   test.each(shares)("%s", (_, code, bend) => {
     const only = {

@@ -254,6 +254,8 @@ describe("RFC 10024: a server's share that fails its check is illegal_parameter"
     ["x25519: all zero", "x25519", (share) => share.fill(0)],
     ["secp256r1: off the curve", "secp256r1", (share) => share.fill(9, 1)],
     ["secp384r1: too short", "secp384r1", (share) => share.slice(2)],
+    ["secp521r1: off the curve", "secp521r1", (share) => share.fill(1, 1)],
+    ["secp521r1: too short", "secp521r1", (share) => share.slice(1)],
   ]; // prettier-ignore
   test.each(rules)("%s", (_, group, bend) => {
     const only = {

@@ -153,6 +153,7 @@ const CLASSICAL = [
   ["x25519", "X25519"],
   ["secp256r1", "P-256"],
   ["secp384r1", "P-384"],
+  ["secp521r1", "P-521"],
 ] as const;
 const SUITES = ["TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256"] as const;
 const KINDS: readonly KeyKind[] = [

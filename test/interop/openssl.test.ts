@@ -56,8 +56,13 @@ function versionOf(path: string): number[] {
 
 const own = credentials();
 const classical = { dangerous: { allowClassical: true } } as const;
-const CLASSICAL = ["X25519", "P-256", "P-384"] as const;
-const OUR_NAMES: Record<string, string> = { X25519: "x25519", "P-256": "secp256r1", "P-384": "secp384r1" };
+const CLASSICAL = ["X25519", "P-256", "P-384", "P-521"] as const;
+const OUR_NAMES: Record<string, string> = {
+  X25519: "x25519",
+  "P-256": "secp256r1",
+  "P-384": "secp384r1",
+  "P-521": "secp521r1",
+};
 const HYBRID = [
   "X25519MLKEM768",
   "SecP256r1MLKEM768",

@@ -80,12 +80,12 @@ describe("the lists of node:tls, separated by colons", () => {
   test("in any case, with OpenSSL's names for curves", () => {
     const { shared } = createSecureContext({
       ciphers: "tls_aes_128_gcm_sha256:TLS_AES_256_GCM_SHA384",
-      ecdhCurve: "x25519mlkem768:P-256:prime256v1:X25519",
+      ecdhCurve: "x25519mlkem768:P-256:prime256v1:X25519:P-521",
       sigalgs: "ecdsa_secp256r1_sha256:mldsa65",
     });
     expect(shared).toMatchObject({
       suites: ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"],
-      groups: ["X25519MLKEM768", "secp256r1", "secp256r1", "x25519"],
+      groups: ["X25519MLKEM768", "secp256r1", "secp256r1", "x25519", "secp521r1"],
       signatureSchemes: ["ecdsa_secp256r1_sha256", "mldsa65"],
     });
   });
