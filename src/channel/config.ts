@@ -1,6 +1,6 @@
 /** Options in, checked and frozen settings out; what is wrong is refused here and not at the first connection. */
 import { utf8 } from "../protocol/bytes.ts";
-import { CertificateType, CipherSuite } from "../protocol/iana.ts";
+import { CipherSuite } from "../protocol/iana.ts";
 import { flag, isBytes, isObject, isText, list, oneOf, onlyKnown, whole } from "../protocol/options.ts";
 import { selfTest } from "../crypto/selftest.ts";
 import { suiteOf, type Suite } from "../crypto/suites.ts";
@@ -8,7 +8,6 @@ import { CertificateCache } from "../pki/certificate.ts";
 import type { Padding } from "../record/protection.ts";
 import { typeOf } from "../handshake/authenticate.ts";
 import { X509_ALONE } from "../handshake/certificate-type.ts";
-import type { Credential } from "../handshake/question.ts";
 import { decodeSession } from "../handshake/session.ts";
 import type { ClientSettings, ServerSettings, Settings } from "../handshake/settings.ts";
 import {
@@ -21,6 +20,7 @@ import {
   sharesOf,
   typesOf,
 } from "./choices.ts";
+import { credentialsOf } from "./credential.ts";
 import { LIMITS, SUITES, TICKET_COUNT, TICKET_LIFETIME_SECONDS, type Limits } from "./defaults.ts";
 import {
   CLIENT,
@@ -55,7 +55,7 @@ export function clientConfig(options: ClientOptions): ClientConfig {
     throw missing("psks", 'authentication: "psk" needs a pre-shared key');
   }
   const { serverName: name, qkd } = options;
-  const credentials = list(options, "credentials", CREDENTIALS, isCredential);
+  const credentials = credentialsOf(options);
   if (name !== undefined) checkName(name);
   return Object.freeze({
     ...framing(options, settings),
@@ -102,7 +102,7 @@ export function forConnection(
 export function serverConfig(options: ServerOptions): ServerConfig {
   onlyKnown(options, SERVER, "server");
   const settings = sharedSettings(options, options.qkd !== undefined);
-  const credentials = list(options, "credentials", CREDENTIALS, isCredential);
+  const credentials = credentialsOf(options);
   const asksForIdentity = flag(options, "asksForIdentity", false);
   const asksForPsk = flag(options, "asksForPsk", false);
   const anchored = credentials.length > 0 || asksForIdentity || asksForPsk;
@@ -162,6 +162,7 @@ function sharedSettings(options: SharedOptions, hasSource: boolean): Settings {
     psks: list(options, "psks", "pre-shared keys", isPsk).map(pskOf),
     ...(limit === undefined ? {} : { recordSizeLimit: whole(options, "recordSizeLimit", limit, 64, 16_385) }),
     grease: flag(options, "grease", false),
+    requestSCT: flag(options, "requestSCT", false),
     keyLog: flag(options, "keyLog", false),
     now: options.now,
     publicKeyOf: keyResolver(provider, certificates),
@@ -197,15 +198,6 @@ function qkdSettings(qkd: QkdIdentityOptions) {
 function checkName(name: unknown): void {
   if (!isText(name) || name.length === 0 || name.length > 255)
     throw invalid("serverName", "a server's name has 1 to 255 characters");
-}
-
-const CREDENTIALS = "certificate chains with their keys";
-function isCredential(value: unknown): value is Credential {
-  if (!isObject(value) || !("chain" in value && "key" in value && "schemes" in value)) return false;
-  const { certificateType = "X509", chain } = value as Partial<Credential>;
-  if (!Object.hasOwn(CertificateType, certificateType) || !Array.isArray(chain)) return false;
-  // A raw public key comes alone. RFC 9846 §4.5.1.
-  return certificateType === "X509" ? chain.length > 0 : chain.length === 1;
 }
 
 function sae(id: string, option: string): string {

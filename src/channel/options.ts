@@ -49,6 +49,8 @@ export interface SharedOptions {
   readonly certificateCompression?: readonly CertificateCompressor[];
   /** Send reserved values, so that peers go on passing over what they do not know; default false. RFC 8701. */
   readonly grease?: boolean;
+  /** Ask the peer for the signed certificate timestamps of its certificate, for `verify_peer` to judge; default false. */
+  readonly requestSCT?: boolean;
   readonly keyLog?: boolean;
   readonly limits?: Partial<Limits>;
   readonly dangerous?: { readonly allowClassical?: boolean };
@@ -118,6 +120,7 @@ const SHARED = [
   "padding",
   "certificateCompression",
   "grease",
+  "requestSCT",
   "keyLog",
   "limits",
   "dangerous",

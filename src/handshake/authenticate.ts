@@ -91,12 +91,40 @@ export function algorithmOf(name: SignatureSchemeName): SignatureAlgorithm {
   return scheme.algorithm;
 }
 
-/** A Certificate message of ours, `ocspResponse` beside its leaf. RFC 9846 §4.5.1. */
-export function certificateMessage(chain: readonly Uint8Array[], ocspResponse?: Uint8Array): Uint8Array {
-  const stapled =
-    ocspResponse === undefined
+/** What may stand beside a leaf. */
+export type Stapled = Pick<Credential, "ocspResponse" | "signedCertificateTimestampList">;
+
+/** What a peer asked to see beside the leaf. */
+export interface StapleWishes {
+  readonly status_request?: Uint8Array | { readonly status_type: number } | undefined;
+  readonly signed_certificate_timestamp?: true | undefined;
+}
+
+/** As much of what stands beside this leaf as the peer asked for. RFC 9846 §4.5.1. */
+export function stapledFor(
+  { ocspResponse, signedCertificateTimestampList }: Stapled,
+  { status_request: status, signed_certificate_timestamp: timestamps }: StapleWishes,
+): Stapled {
+  // A server asks with an empty extension, a client with the type of the answer. RFC 9846 §4.5.1.1.
+  const wantsOcsp =
+    status !== undefined && !("status_type" in status && status.status_type !== CertificateStatusType.ocsp);
+  return {
+    ...(wantsOcsp && ocspResponse !== undefined ? { ocspResponse } : {}),
+    ...(timestamps && signedCertificateTimestampList !== undefined ? { signedCertificateTimestampList } : {}),
+  };
+}
+
+/** A Certificate message of ours. RFC 9846 §4.5.1. */
+export function certificateMessage(
+  chain: readonly Uint8Array[],
+  { ocspResponse: response, signedCertificateTimestampList: timestamps }: Stapled = {},
+): Uint8Array {
+  const stapled = {
+    ...(response === undefined
       ? {}
-      : { status_request: { status_type: CertificateStatusType.ocsp, response: ocspResponse } };
+      : { status_request: { status_type: CertificateStatusType.ocsp, response } }),
+    ...(timestamps === undefined ? {} : { signed_certificate_timestamp: timestamps }),
+  };
   return encodeHandshake("certificate", Certificate, {
     certificate_request_context: EMPTY,
     certificate_list: chain.map((cert_data, at) => ({ cert_data, extensions: at === 0 ? stapled : {} })),
@@ -111,11 +139,10 @@ export function certificateVerifyMessage(scheme: SignatureSchemeName, signature:
   });
 }
 
-/** A peer's chain or raw key, and the OCSP answer beside its leaf. */
-export interface ShownCertificate {
+/** A peer's chain or raw key, and what stands beside its leaf. */
+export interface ShownCertificate extends Stapled {
   readonly certificateType: CertificateTypeName;
   readonly chain: readonly Uint8Array[];
-  readonly ocspResponse?: Uint8Array;
 }
 
 /** The peer's certificate, of the type that was agreed on, copied out of the record. Throws a ProtocolError. */
@@ -148,11 +175,14 @@ export function readCertificate(
     }
   }
   const [leaf] = message.certificate_list;
-  const status = leaf?.extensions.status_request;
+  const { status_request: status, signed_certificate_timestamp: timestamps } = leaf?.extensions ?? {};
   return {
     certificateType,
     chain: message.certificate_list.map(({ cert_data }) => cert_data.slice()),
     ...(status === undefined ? {} : { ocspResponse: status.response.slice() }),
+    ...(timestamps === undefined
+      ? {}
+      : { signedCertificateTimestampList: timestamps.map((each) => each.slice()) }),
   };
 }
 

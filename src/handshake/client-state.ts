@@ -4,7 +4,7 @@ import type { HashAlgorithm, VerifyingKey } from "../crypto/provider.ts";
 import type { HandshakeMessage } from "../record/framer.ts";
 import type { HandshakeSecret } from "../schedule/stages.ts";
 import type { Transcript } from "../schedule/transcript.ts";
-import type { ChosenCredential, ProvenKey, ShownCertificate } from "./authenticate.ts";
+import type { ChosenCredential, ProvenKey, ShownCertificate, Stapled } from "./authenticate.ts";
 import type { ConnectionSecrets } from "./established.ts";
 import type { Offer, OfferedPsk } from "./offer.ts";
 import type { Degradation, KeyLeg } from "./policy.ts";
@@ -41,11 +41,12 @@ export interface ServerIdentity extends ShownCertificate {
   readonly verdict: Verdict;
 }
 
-/** The server asked for a certificate; `own` is undefined when none of ours suits it. */
+/** The server asked for a certificate; `own` is undefined when none of ours suits it, `stapled` what it also asked for. */
 export interface AskedCertificate {
   readonly own: ChosenCredential | undefined;
   /** The compression algorithms that the server can undo. RFC 8879. */
   readonly compression: readonly number[] | undefined;
+  readonly stapled: Stapled;
 }
 
 /** The states of RFC 9846 Appendix A.1, and those that wait for the host; each keeps only what it still needs. */

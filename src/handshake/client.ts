@@ -22,6 +22,7 @@ import {
   readCertificate,
   shownProof,
   signedContent,
+  stapledFor,
 } from "./authenticate.ts";
 import { answeredType, unsupportedType } from "./certificate-type.ts";
 import { certificateBody, checkCompressionOffer, compressCertificate } from "./certificate-compression.ts";
@@ -164,7 +165,8 @@ function onCertificateRequest(
   if (own === undefined && settings.insistsOnCertificate) {
     throw nothingInCommon("certificate_request: the server can verify none of our certificates");
   }
-  return moveTo({ at: "WAIT_CERT", agreed, request: { own, compression } });
+  const stapled = own === undefined ? {} : stapledFor(own.credential, extensions);
+  return moveTo({ at: "WAIT_CERT", agreed, request: { own, compression, stapled } });
 }
 
 function onCertificate(
@@ -239,7 +241,7 @@ function onFinished(
       settings,
     );
   }
-  const { own, compression } = request;
+  const { own, compression, stapled } = request;
   if (own === undefined) {
     const nothing = certificateMessage([]);
     transcript.add(nothing);
@@ -247,7 +249,7 @@ function onFinished(
     return complete(agreed, server, serverFinishedHash, effects, NOTHING_SHOWN, settings);
   }
   const { credential, scheme } = own;
-  const plain = certificateMessage(credential.chain);
+  const plain = certificateMessage(credential.chain, stapled);
   const certificate = compressCertificate(plain, credential, compression, settings);
   transcript.add(certificate);
   const content = signedContent("client", transcript.hash());
@@ -348,6 +350,7 @@ function describe(
   settings: ClientSettings,
 ): Established {
   const { psk } = agreed;
+  const { scheme, verdict, ...shown } = server;
   const identity = psk !== undefined && psk.session === undefined ? { pskIdentity: psk.ready.identity } : {};
   return {
     role: "client",
@@ -362,13 +365,11 @@ function describe(
     ...(agreed.alpn === undefined ? {} : { alpn: agreed.alpn }),
     local: local.by === "psk" ? { ...local, ...identity } : local,
     peer: {
-      by: server.scheme === undefined ? ownProof(agreed, settings) : proofOf(server.certificateType),
-      certificateType: server.certificateType,
-      chain: server.chain,
-      ...(server.ocspResponse === undefined ? {} : { ocspResponse: server.ocspResponse }),
-      ...(server.scheme === undefined ? identity : { scheme: server.scheme }),
+      ...shown,
+      by: scheme === undefined ? ownProof(agreed, settings) : proofOf(shown.certificateType),
+      ...(scheme === undefined ? identity : { scheme }),
     },
-    verdict: server.verdict,
+    verdict,
     policy: settings.policy,
     degraded: agreed.degraded,
     retried: agreed.retried,

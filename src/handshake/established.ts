@@ -27,6 +27,8 @@ export interface Authentication {
   readonly scheme?: SignatureSchemeName;
   /** The OCSP answer that was shown beside the certificate, DER. */
   readonly ocspResponse?: Uint8Array;
+  /** The signed certificate timestamps that were shown beside it. */
+  readonly signedCertificateTimestampList?: readonly Uint8Array[];
   /** External PSK identity, when one authenticated. */
   readonly pskIdentity?: Uint8Array;
 }

@@ -155,6 +155,7 @@ function firstExtensions(
       : {}),
     ...(certificates && settings.requestOCSP ? { status_request: OCSP_REQUEST } : {}),
     ...(certificates ? compressionOffer(settings) : {}),
+    ...(certificates && settings.requestSCT ? { signed_certificate_timestamp: true as const } : {}),
     supported_versions: [TLS13],
     supported_groups: settings.groups.map((group) => group.code),
     key_share: keyShares(exchanges),

@@ -22,6 +22,8 @@ export type Question =
       readonly name?: string;
       /** The server's OCSP answer, DER, where one was asked for and came; nobody has looked into it yet. */
       readonly ocspResponse?: Uint8Array;
+      /** Each SerializedSCT beside the peer's leaf, where they were asked for and came; unchecked too. RFC 6962 §3.3. */
+      readonly signedCertificateTimestampList?: readonly Uint8Array[];
       /** The chain is that of an earlier connection that is about to be resumed; a refusal costs the resumption alone. */
       readonly resumes?: true;
     }
@@ -72,8 +74,10 @@ export interface Credential {
   readonly key: SigningKey | "external";
   /** Signature schemes the key can do, best first. */
   readonly schemes: readonly SignatureSchemeName[];
-  /** DER, shown to a client that asks for it. RFC 6066 §8. */
+  /** DER, shown to a peer that asks for it. RFC 6066 §8. */
   readonly ocspResponse?: Uint8Array;
+  /** Each a SerializedSCT, at least one, shown to a peer that asks for them. RFC 6962 §3.3. */
+  readonly signedCertificateTimestampList?: readonly Uint8Array[];
   /** DER names of CAs: shown only to a peer whose certificate_authorities hold one of them; absent, to any peer. */
   readonly issuers?: readonly Uint8Array[];
 }

@@ -1,7 +1,6 @@
 /** A server's first flight, from ServerHello to Finished. RFC 9846 §2 and §4.2.3. */
 import { EMPTY, utf8, wipe } from "../protocol/bytes.ts";
 import {
-  CertificateStatusType,
   CertificateType,
   PskKeyExchangeMode,
   SignatureScheme,
@@ -21,6 +20,7 @@ import {
   chooseCredential,
   finishedMessage,
   signedContent,
+  stapledFor,
   typeOf,
 } from "./authenticate.ts";
 import { commonType, typesOf, unsupportedType } from "./certificate-type.ts";
@@ -62,9 +62,8 @@ export function answer(draft: Draft, psk: FoundPsk | undefined, settings: Server
   const { transcript } = draft;
   if (own === undefined) return finish(flight, effects, settings);
   const { credential, scheme } = own;
-  const { status_request, compress_certificate } = draft.received.hello.extensions;
-  const stapled = status_request?.status_type === CertificateStatusType.ocsp;
-  const plain = certificateMessage(credential.chain, stapled ? credential.ocspResponse : undefined);
+  const plain = certificateMessage(credential.chain, stapledFor(credential, draft.received.hello.extensions));
+  const { compress_certificate } = draft.received.hello.extensions;
   const certificate = compressCertificate(plain, credential, compress_certificate, settings);
   transcript.add(certificate);
   effects.push({ do: "send", message: certificate });
@@ -222,6 +221,7 @@ function encryptedPart(flight: Flight, settings: ServerSettings): readonly Effec
       ...(grease ? { unnamed: [reservedExtension(provider, EMPTY)] } : {}),
       ...(authorities.length === 0 ? {} : { certificate_authorities: authorities }),
       ...compressionOffer(settings),
+      ...(settings.requestSCT ? { signed_certificate_timestamp: true as const } : {}),
     },
   });
   draft.transcript.add(request);

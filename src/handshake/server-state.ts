@@ -83,9 +83,7 @@ export interface Answered {
   readonly finished: Uint8Array;
 }
 
-export interface ClientIdentity {
-  readonly certificateType: CertificateTypeName;
-  readonly chain: readonly Uint8Array[];
+export interface ClientIdentity extends ShownCertificate {
   readonly scheme?: SignatureSchemeName;
   readonly verdict: Verdict;
 }

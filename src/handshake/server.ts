@@ -1,6 +1,7 @@
 /** The server's table of states. RFC 9846 Appendix A.2. */
 import { wipe } from "../protocol/bytes.ts";
 import { TrustError } from "../protocol/errors.ts";
+import { ExtensionType } from "../protocol/iana.ts";
 import type { HandshakeMessage } from "../record/framer.ts";
 import { Transcript } from "../schedule/transcript.ts";
 import { trafficKeys } from "../schedule/traffic.ts";
@@ -134,7 +135,8 @@ function onCertificate(
   settings: ServerSettings,
 ): ServerStep {
   const type = answered.flight.requestedCertificateType ?? "X509";
-  const shown = readCertificate(certificateBody(message, settings), type, settings);
+  const asked = settings.requestSCT ? TIMESTAMPS : undefined;
+  const shown = readCertificate(certificateBody(message, settings), type, settings, asked);
   answered.flight.draft.transcript.add(message.bytes);
   const [leaf] = shown.chain;
   if (leaf === undefined) {
@@ -145,6 +147,8 @@ function onCertificate(
   }
   return moveTo({ at: "WAIT_CV", answered, shown, key: settings.publicKeyOf(leaf, type) });
 }
+
+const TIMESTAMPS: ReadonlySet<number> = new Set([ExtensionType.signed_certificate_timestamp]);
 
 function onCertificateVerify(
   { answered, shown, key }: In<"WAIT_CV">,
@@ -209,6 +213,7 @@ function describe(
   settings: ServerSettings,
 ): Established {
   const { draft, psk, own } = flight;
+  const { scheme, verdict, ...shown } = client;
   const external = psk !== undefined && psk.ticket === undefined;
   const identity = external ? { pskIdentity: psk.ready.identity } : {};
   const byPsk = pskProof(flight, settings);
@@ -226,13 +231,12 @@ function describe(
         ? { ...NOTHING_SHOWN, by: byPsk, ...identity }
         : shownProof(own.credential, own.scheme),
     peer: {
-      certificateType: client.certificateType,
-      chain: client.chain,
-      ...(client.scheme === undefined
+      ...shown,
+      ...(scheme === undefined
         ? { by: byPsk, ...(byPsk === "psk" ? identity : {}) }
-        : { by: proofOf(client.certificateType), scheme: client.scheme }),
+        : { by: proofOf(shown.certificateType), scheme }),
     },
-    verdict: client.verdict,
+    verdict,
     policy: settings.policy,
     degraded: flight.degraded,
     retried: draft.retried,

@@ -88,6 +88,7 @@ const OWN = [
   "middleboxCompatibility",
   "permuteExtensions",
   "requestOCSP",
+  "requestSCT",
   "resumption",
   "serverCertificateTypes",
 ] as const;
@@ -165,6 +166,7 @@ function makeConfig(
     insistsOnCertificate: options.insistsOnCertificate ?? false,
     permuteExtensions: options.permuteExtensions ?? false,
     requestOCSP: options.requestOCSP ?? false,
+    requestSCT: options.requestSCT ?? false,
     resumption: options.resumption ?? true,
     acceptsUnverified: own.rejectUnauthorized === false,
     keyLog: own.keylog ?? true,

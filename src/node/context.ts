@@ -18,6 +18,7 @@ import { CertificateCache } from "../pki/certificate.ts";
 import { loadIdentity, loadRawIdentity } from "../pki/identity.ts";
 import { certificatesFromPem } from "../pki/pem.ts";
 import { VerifiedPathCache } from "../pki/verify.ts";
+import { credentialsOf } from "../channel/credential.ts";
 import type { SharedOptions } from "../channel/options.ts";
 import type { PskOption } from "../channel/psk.ts";
 import { flag } from "../protocol/options.ts";
@@ -44,7 +45,7 @@ export class SecureContext {
   constructor(options: ContextOptions) {
     this.#options = options;
     this.provider = options.provider ?? defaultProvider();
-    this.credentials = [...readCredentials(this.provider, options), ...(options.credentials ?? [])];
+    this.credentials = [...readCredentials(this.provider, options), ...credentialsOf(options)];
     this.rawPublicKeys =
       options.rawPublicKeys === undefined ? undefined : readPublicKeys(listOf(options.rawPublicKeys));
     this.#compressors = compressorsNamed(options.certificateCompression ?? []);

@@ -74,10 +74,11 @@ function answer(
 
 /** The chain, the name and then whatever further verdict the caller wants. */
 function verify(
-  { purpose, chain, certificateType, name, ocspResponse }: Extract<Question, { ask: "verify_peer" }>,
+  question: Extract<Question, { ask: "verify_peer" }>,
   context: SecureContext,
 ): Verdict | Promise<Verdict> {
   const { checkServerIdentity, verifyPeer } = context.options;
+  const { purpose, chain, certificateType, name, ocspResponse, signedCertificateTimestampList } = question;
   // As in node:tls nothing but false lets an unverified peer in.
   const rejectUnauthorized = context.options.rejectUnauthorized !== false;
   const isRaw = certificateType === "RawPublicKey";
@@ -111,6 +112,7 @@ function verify(
       certificateType,
       ...(name === undefined ? {} : { name }),
       ...(ocspResponse === undefined ? {} : { ocspResponse }),
+      ...(signedCertificateTimestampList === undefined ? {} : { signedCertificateTimestampList }),
     });
   } catch (error) {
     throw refusedByCaller(error);

@@ -47,6 +47,7 @@ export const CLIENT_OPTIONS = [
   "middleboxCompatibility",
   "permuteExtensions",
   "requestOCSP",
+  "requestSCT",
   "resumption",
   "session",
   "servername",
@@ -63,6 +64,7 @@ export const CLIENT_OPTIONS = [
 export const SERVER_OPTIONS = [
   ...CONTEXT_OPTIONS,
   "requestCert",
+  "requestSCT",
   "clientCertificateTypes",
   "SNICallback",
   "pskCallback",

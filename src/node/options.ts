@@ -115,6 +115,8 @@ export interface PeerToVerify {
   readonly name?: string;
   /** The server's OCSP answer (DER), where `requestOCSP` asked for it and it came; to judge it is yours. */
   readonly ocspResponse?: Uint8Array;
+  /** Signed certificate timestamps beside the leaf, where `requestSCT` asked and they came; to judge them is yours. */
+  readonly signedCertificateTimestampList?: readonly Uint8Array[];
 }
 
 export interface ConnectOptions
@@ -137,6 +139,8 @@ export interface ConnectOptions
   readonly clientCertificateTypes?: readonly CertificateTypeName[];
   /** Ask the server for an OCSP answer, which goes to `verifyPeer`; none has to come. RFC 6066 §8. */
   readonly requestOCSP?: boolean;
+  /** Ask the server for signed certificate timestamps, which go to `verifyPeer`; none have to come. RFC 6962 §3.3.1. */
+  readonly requestSCT?: boolean;
   readonly middleboxCompatibility?: boolean;
   /** Write the extensions of ClientHello in an order of chance; default false. */
   readonly permuteExtensions?: boolean;
@@ -161,6 +165,8 @@ export interface TicketStore {
 export interface ServerOptions extends ContextOptions {
   readonly secureContext?: SecureContext;
   readonly requestCert?: boolean;
+  /** Where `requestCert` asks for a certificate, ask for its signed certificate timestamps too, for `verifyPeer`. */
+  readonly requestSCT?: boolean;
   /** What a client may show, best first; default X509, or RawPublicKey with `rawPublicKeys`. RFC 7250. */
   readonly clientCertificateTypes?: readonly CertificateTypeName[];
   readonly SNICallback?: (

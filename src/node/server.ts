@@ -157,6 +157,7 @@ export class ServerSide {
                 ...(qkd.authenticates === undefined ? {} : { authenticates: qkd.authenticates }),
               },
             }),
+        requestSCT: options.requestSCT ?? false,
         tickets: this.#ticketOptions(),
         honorOwnOrder: options.honorCipherOrder ?? true,
         demandsCookie: options.demandsCookie ?? false,

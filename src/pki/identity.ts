@@ -39,7 +39,10 @@ export function loadIdentity(
       option: "key",
     });
   }
-  checkUse(leaf);
+  const fault = faultOf(leaf);
+  if (fault !== undefined) {
+    throw new UsageError("ERR_OPTION_INVALID", `\`cert\` ${fault}`, { option: "cert" });
+  }
   return Object.freeze({
     chain: Object.freeze(inOrder(leaf, certificates).map(({ der }) => der)),
     key: signingKey,
@@ -92,17 +95,12 @@ function signingKeyFrom(provider: CryptoProvider, pkcs8: Uint8Array, option: "ke
   }
 }
 
-/** What every peer would refuse. RFC 9846 §4.5.1.2. */
-function checkUse({ version, keyUsage }: Certificate): void {
-  const fault =
-    version !== 3
-      ? `is X.509v${version} where TLS wants v3`
-      : keyUsage?.includes("digitalSignature") === false
-        ? "is not meant for digital signatures (key usage)"
-        : undefined;
-  if (fault !== undefined) {
-    throw new UsageError("ERR_OPTION_INVALID", `\`cert\` ${fault}`, { option: "cert" });
-  }
+/** Why every peer would refuse this leaf; undefined for one that will do. RFC 9846 §4.5.1.2. */
+export function faultOf({ version, keyUsage }: Certificate): string | undefined {
+  if (version !== 3) return `is X.509v${version} where TLS wants v3`;
+  return keyUsage?.includes("digitalSignature") === false
+    ? "is not meant for digital signatures (key usage)"
+    : undefined;
 }
 
 /** The leaf, its issuer, that one's issuer …; certificates that are none of these follow at the end. */

@@ -34,6 +34,7 @@ export const ExtensionType = {
   supported_groups: 10,
   signature_algorithms: 13,
   application_layer_protocol_negotiation: 16,
+  signed_certificate_timestamp: 18, // RFC 6962
   client_certificate_type: 19, // RFC 7250
   server_certificate_type: 20, // RFC 7250
   compress_certificate: 27, // RFC 8879

@@ -31,6 +31,7 @@ export const CertificateRequest = struct({
     signature_algorithms_cert: vector(2, u16, 2, 0xfffe),
     status_request: rest,
     compress_certificate: CertificateCompressionAlgorithms,
+    signed_certificate_timestamp: empty,
   }),
 });
 export type CertificateRequest = Of<typeof CertificateRequest>;
@@ -38,10 +39,16 @@ export type CertificateRequest = Of<typeof CertificateRequest>;
 /** RFC 6066 §8: the OCSP answer for the certificate that it stands beside. */
 const CertificateStatus = struct({ status_type: u8, response: opaque(3, 1) });
 
+/** RFC 6962 §3.3: each SerializedSCT as it stands. */
+const SignedCertificateTimestampList = vector(2, opaque(2, 1), 1);
+
 /** RFC 9846 §4.5.1. */
 const CertificateEntry = struct({
   cert_data: opaque(3, 1),
-  extensions: extensions({ status_request: CertificateStatus }),
+  extensions: extensions({
+    status_request: CertificateStatus,
+    signed_certificate_timestamp: SignedCertificateTimestampList,
+  }),
 });
 export const Certificate = struct({
   certificate_request_context: opaque(1),

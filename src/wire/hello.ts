@@ -48,6 +48,7 @@ const clientBodies = {
   supported_groups: vector(2, u16, 2),
   signature_algorithms: vector(2, u16, 2, 0xfffe),
   application_layer_protocol_negotiation: vector(2, opaque(1, 1), 2),
+  signed_certificate_timestamp: empty,
   client_certificate_type: vector(1, u8, 1),
   server_certificate_type: vector(1, u8, 1),
   compress_certificate: CertificateCompressionAlgorithms,

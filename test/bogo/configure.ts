@@ -23,6 +23,7 @@ import {
   type SignatureSchemeName,
 } from "../../src/protocol/iana.ts";
 import { COMPRESSORS } from "./compressors.ts";
+import { decode, opaque, vector } from "../../src/wire/codec.ts";
 import { POLICIES, Unimplemented, type CredentialFlags, type Flags } from "./flags.ts";
 
 /** A credential of ours with its place among the runner's; the one from flags before any other counts as -1. */
@@ -80,6 +81,7 @@ function client(
     acceptsUnverified: !verifiesServer(flags),
     requestOCSP: flags.requestOcsp,
     permuteExtensions: flags.permuteExtensions,
+    requestSCT: flags.requestTimestamps,
     resumption: !flags.noTicket,
     alpn: protocolsOf(flags.advertiseAlpn ?? ""),
   });
@@ -238,11 +240,17 @@ function credentialOf(
       key: flags.async ? "external" : identity.key,
       schemes,
       ...(given.ocspResponse === undefined || flags.declineOcsp ? {} : { ocspResponse: given.ocspResponse }),
+      ...(given.timestamps === undefined
+        ? {}
+        : { signedCertificateTimestampList: decode(Timestamps, given.timestamps) }),
       ...(given.mustMatchIssuer === true ? { issuers: issuersOf(identity.chain) } : {}),
     },
     signingKey: identity.key,
   };
 }
+
+/** RFC 6962 §3.3, but that it may be empty, for our options to refuse. */
+const Timestamps = vector(2, opaque(2));
 
 const issuersOf = (chain: readonly Uint8Array[]): readonly Uint8Array[] =>
   chain.map((der) => parseCertificate(der).issuer.der);

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Established } from "../../src/handshake/established.ts";
 import { CertificateType, NamedGroup, SignatureScheme } from "../../src/protocol/iana.ts";
+import { encode, opaque, vector } from "../../src/wire/codec.ts";
 import { parseImportedIdentity } from "../../src/wire/psk.ts";
 import { leafOf, type Numbered } from "./configure.ts";
 import type { Flags } from "./flags.ts";
@@ -38,6 +39,10 @@ export function checkHandshake(
   if (flags.expectPeerKeySha256 !== undefined) {
     const digest = createHash("sha256").update(peer.chain[0] ?? "");
     same("peer's raw key", digest.digest("base64"), flags.expectPeerKeySha256);
+  }
+  if (!established.resumed && flags.expectTimestamps !== undefined) {
+    const list = encode(vector(2, opaque(2)), peer.signedCertificateTimestampList ?? []);
+    same("timestamps", Buffer.from(list).toString("base64"), flags.expectTimestamps);
   }
   if (flags.expectPeerCertFile !== undefined) {
     same("peer's leaf", hex(peer.chain[0]), hex(leafOf(flags.expectPeerCertFile)));

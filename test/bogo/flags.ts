@@ -12,6 +12,8 @@ export interface CredentialFlags {
   signingPrefs: number[];
   mustMatchIssuer?: boolean;
   ocspResponse?: Uint8Array;
+  /** As on the wire, with its length in front. */
+  timestamps?: Uint8Array;
   pskKey?: Uint8Array;
   pskIdentity?: Uint8Array;
   pskContext?: Uint8Array;
@@ -55,6 +57,8 @@ export interface Flags {
   certificateCompression: number[];
   grease: boolean;
   permuteExtensions: boolean;
+  requestTimestamps: boolean;
+  expectTimestamps?: string;
   noTicket: boolean;
   serverPreference: boolean;
   maxCertList?: number;
@@ -163,6 +167,7 @@ const initial = (): Flags => ({
   certificateCompression: [],
   grease: false,
   permuteExtensions: false,
+  requestTimestamps: false,
   noTicket: false,
   serverPreference: false,
   resumptionDelaySeconds: 0,
@@ -305,6 +310,11 @@ const TABLE: Readonly<Record<string, Flag>> = {
   "-ocsp-response": ofCredential((it, value) => {
     it.ocspResponse = bytes(value);
   }),
+  "-signed-cert-timestamps": ofCredential((it, value) => {
+    it.timestamps = bytes(value);
+  }),
+  "-enable-signed-cert-timestamps": yes("requestTimestamps"),
+  "-expect-signed-cert-timestamps": text("expectTimestamps"),
   "-enable-ocsp-stapling": yes("requestOcsp"),
   "-decline-ocsp-callback": yes("declineOcsp"),
   "-fail-ocsp-callback": yes("failOcsp"),

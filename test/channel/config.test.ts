@@ -74,6 +74,7 @@ const SHARED: readonly Row[] = [
   ["certificateCompression", [{ ...compressor, decompress: "inflate" }]],
   ["certificateCompression", [compressor, { ...compressor }]],
   ["grease", "yes"],
+  ["requestSCT", "yes"],
   ["keyLog", "file"],
   ["limits", 5],
   ["limits", { hours: 1 }, "hours"],

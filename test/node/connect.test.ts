@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect as netConnect, createServer as netServer, type AddressInfo } from "node:net";
 import { describe, expect, test } from "vitest";
 import { connect, inProcessPair, KeySourceError, UsageError } from "../../src/index.ts";
-import type { ConnectOptions } from "../../src/index.ts";
+import type { ConnectOptions, PeerToVerify } from "../../src/index.ts";
 import { credentials } from "../support/credentials.ts";
 import { connected, failure, listen, reach, read } from "../support/sockets.ts";
 import { fails, scriptedSource } from "../support/scripted-source.ts";
@@ -226,6 +226,36 @@ describe("whom a client trusts", () => {
       await connected(reach(at, { requestOCSP, verifyPeer }));
     }
     expect(seen).toEqual([ocspResponse, undefined, undefined]);
+  });
+
+  test("RFC 6962 §3.3.1: requestSCT brings verifyPeer the timestamps of the other side, on both sides", async () => {
+    const signedCertificateTimestampList = [Uint8Array.of(1, 2), Uint8Array.of(3)];
+    const stamped = { ...own.identity, signedCertificateTimestampList };
+    const seen: [string, readonly Uint8Array[] | undefined][] = [];
+    const options = {
+      credentials: [stamped],
+      verifyPeer: (peer: PeerToVerify): void =>
+        void seen.push([peer.purpose, peer.signedCertificateTimestampList]),
+    };
+    for (const requestSCT of [true, false]) {
+      const { server, port } = await listen({
+        ...options,
+        cert: [],
+        key: [],
+        ca: own.caPem,
+        requestCert: true,
+        requestSCT,
+      });
+      const secured = once(server, "secureConnection");
+      await connected(reach(port, { requestSCT, ...options }));
+      await secured;
+    }
+    expect(seen).toEqual([
+      ["server", signedCertificateTimestampList],
+      ["client", signedCertificateTimestampList],
+      ["server", undefined],
+      ["client", undefined],
+    ]);
   });
 });
 

@@ -146,6 +146,7 @@ describe("a wrong value is refused under the name that the caller used", () => {
     ["requestCert", 1],
     ["honorCipherOrder", "mine"],
     ["demandsCookie", 1],
+    ["requestSCT", 1],
   ])("of a server, %s: %j", (option, value) => {
     expect(refusal(() => createServer({ cert, key, [option]: value }))).toBe(option);
   });
@@ -158,6 +159,8 @@ describe("a wrong value is refused under the name that the caller used", () => {
     ["keyShares", 99],
     ["middleboxCompatibility", 1],
     ["permuteExtensions", "yes"],
+    ["requestOCSP", 1],
+    ["requestSCT", 1],
     ["resumption", "yes"],
   ])("of a client, %s: %j", (option, value) => {
     expect(refusal(() => connect({ port: 1, ca, [option]: value }))).toBe(option);

@@ -192,7 +192,7 @@ const MESSAGES: Record<string, { codec: Codec<unknown>; around: (block: Uint8Arr
 const codes = field(2, number(2, 0x0403));
 const share = concat([number(2, 0x001d), field(2, filled(32))]);
 const nothing = new Uint8Array(0);
-/** The table of RFC 9846 §4.3 and of RFC 8449, 7250, 8879, 9973: where each extension may stand, with a body that is right there. */
+/** The table of RFC 9846 §4.3 and of RFC 6962, 8449, 7250, 8879, 9973: where each extension may stand, with a body that is right there. */
 const TABLE: Record<ExtensionName, Record<string, Uint8Array>> = {
   server_name: { CH: field(2, number(1, 0), field(2, filled(3))), EE: nothing },
   status_request: {
@@ -206,6 +206,7 @@ const TABLE: Record<ExtensionName, Record<string, Uint8Array>> = {
     CH: field(2, field(1, filled(2))),
     EE: field(2, field(1, filled(2))),
   },
+  signed_certificate_timestamp: { CH: nothing, CR: nothing, CT: field(2, field(2, filled(4))) },
   client_certificate_type: { CH: field(1, number(1, 2)), EE: number(1, 2) },
   server_certificate_type: { CH: field(1, number(1, 2)), EE: number(1, 2) },
   compress_certificate: { CH: field(1, number(2, 1)), CR: field(1, number(2, 1)) },

@@ -63,6 +63,7 @@ holdsCodecRules("RFC 9846 §4.4.2: CertificateRequest", {
         signature_algorithms_cert: someCodes(),
         status_request: someBytes(0, 20),
         compress_certificate: someCodes(),
+        signed_certificate_timestamp: fc.constant(true as const),
       },
       { requiredKeys: [] },
     ),
@@ -87,7 +88,10 @@ holdsCodecRules("RFC 9846 §4.5.1: Certificate", {
       fc.record({
         cert_data: someBytes(1, 60),
         extensions: fc.record(
-          { status_request: fc.record({ status_type: fc.nat(255), response: someBytes(1, 12) }) },
+          {
+            status_request: fc.record({ status_type: fc.nat(255), response: someBytes(1, 12) }),
+            signed_certificate_timestamp: someOpaque,
+          },
           { requiredKeys: [] },
         ),
       }),
@@ -237,6 +241,18 @@ describe("lists in extensions", () => {
     expect(
       refusal(CertificateRequest, inRequest(ExtensionType.certificate_authorities, names)),
     ).toMatchObject(decodeError);
+  });
+
+  test("RFC 6962 §3.3: a list of timestamps is not empty, nor is any of them", () => {
+    const beside = (body: Uint8Array) => {
+      const extensions = field(2, extension(ExtensionType.signed_certificate_timestamp, body));
+      return concat([field(1), field(3, field(3, filled(4)), extensions)]);
+    };
+    const one = field(2, filled(2));
+    expect(refusal(Certificate, beside(field(2, one)))).toBeUndefined();
+    for (const body of [field(2), field(2, field(2)), field(2, one, field(2)), filled(0), filled(1)]) {
+      expect(refusal(Certificate, beside(body))).toMatchObject(decodeError);
+    }
   });
 
   test.each(["supported_groups", "application_layer_protocol_negotiation"] as const)(
