@@ -14,6 +14,7 @@ import type { Established } from "../handshake/established.ts";
 import type { Effect } from "../handshake/machine.ts";
 import type { DeliveredKey, Question } from "../handshake/question.ts";
 import type { Session } from "../handshake/session.ts";
+import { maxSendFragmentOf } from "./choices.ts";
 import type { ClientConfig, ServerConfig } from "./config.ts";
 import { clientEngine, serverEngine, type Engine } from "./engine.ts";
 import { Records } from "./records.ts";
@@ -67,6 +68,7 @@ export class Channel {
     this.#config = config;
     this.#engine = engine;
     this.#records = new Records(config.limits, config.padding, lend);
+    this.#records.limitFragments(config.maxSendFragment);
   }
 
   /** A client's end; `lend` gives the memory that its output is written into. */
@@ -195,6 +197,11 @@ export class Channel {
     }
     this.#updateKeys(options.requestPeer ?? false);
     return this.#takeEvents();
+  }
+
+  /** The most content that a record of ours has from here on, 512 to 16384 bytes. Throws a UsageError. */
+  setMaxSendFragment(bytes: number): void {
+    this.#records.limitFragments(maxSendFragmentOf({ maxSendFragment: bytes }));
   }
 
   /** Says that nothing more will be sent; what the peer still sends is received. RFC 9846 §6.1. */

@@ -14,6 +14,7 @@ import { keyExchangeGroup, primitivesOf as partsOf, type KeyExchangeGroup } from
 import type { PrimitiveName } from "../crypto/provider.ts";
 import { verifiableSchemes } from "../crypto/schemes.ts";
 import type { Suite } from "../crypto/suites.ts";
+import { MAX_PLAINTEXT_BYTES } from "../record/framer.ts";
 import { allowsExchange, checkPolicy, PRESETS, type Policy } from "../handshake/policy.ts";
 import type { CertificateCompressor } from "../handshake/settings.ts";
 import { CLASSICAL_GROUPS, GROUPS, KEY_SHARES } from "./defaults.ts";
@@ -102,6 +103,10 @@ export function typesOf<Option extends string>(
   named(wanted, option, CertificateType);
   return wanted;
 }
+
+/** The most content of a record that we send, as in OpenSSL. Throws a UsageError. */
+export const maxSendFragmentOf = (options: Pick<SharedOptions, "maxSendFragment">): number =>
+  whole(options, "maxSendFragment", MAX_PLAINTEXT_BYTES, 512, MAX_PLAINTEXT_BYTES);
 
 /** Throws a UsageError for what is no compressor, or for two of one algorithm. */
 export function compressorsOf(options: SharedOptions): readonly CertificateCompressor[] {

@@ -13,6 +13,7 @@ import type { ClientSettings, ServerSettings, Settings } from "../handshake/sett
 import {
   compressorsOf,
   groupsOf,
+  maxSendFragmentOf,
   named,
   policyOf,
   primitivesOf,
@@ -36,6 +37,7 @@ import { keyResolver } from "./public-key.ts";
 interface Framing {
   readonly limits: Limits;
   readonly padding?: Padding;
+  readonly maxSendFragment: number;
 }
 export interface ClientConfig extends Framing {
   readonly settings: ClientSettings;
@@ -216,7 +218,8 @@ function framing(options: SharedOptions, settings: Settings): Framing {
   const strictest = Math.min(...settings.suites.map((suite) => suite.confidentialityLimitRecords));
   limits.recordsPerKey = Math.min(limits.recordsPerKey, strictest);
   const padding = paddingOf(options.padding);
-  return { limits, ...(padding === undefined ? {} : { padding }) };
+  const maxSendFragment = maxSendFragmentOf(options);
+  return { limits, maxSendFragment, ...(padding === undefined ? {} : { padding }) };
 }
 
 function paddingOf(padding: number | Padding | undefined): Padding | undefined {

@@ -43,6 +43,8 @@ export interface SharedOptions {
   readonly pskKe?: boolean;
   /** TLSInnerPlaintext bytes we accept per record, 64 to 16385. RFC 8449. */
   readonly recordSizeLimit?: number;
+  /** The most content of a record that we send, 512 to 16384 bytes; default 16384, less where the peer takes less. */
+  readonly maxSendFragment?: number;
   /** Pads each record up to a multiple of this many bytes. RFC 9846 §5.4. */
   readonly padding?: number | Padding;
   /** How Certificate messages may be compressed, the most wanted first; default not at all. RFC 8879. */
@@ -117,6 +119,7 @@ const SHARED = [
   "psks",
   "pskKe",
   "recordSizeLimit",
+  "maxSendFragment",
   "padding",
   "certificateCompression",
   "grease",

@@ -46,6 +46,8 @@ export class Records {
   #opener: RecordOpener | undefined;
   #pendingHandshake: Uint8Array[] = [];
   #maxContentBytes = MAX_PLAINTEXT_BYTES;
+  /** What the peer and we ourselves allow us to send in one record. */
+  #allowed = { byPeer: MAX_PLAINTEXT_BYTES, byUs: MAX_PLAINTEXT_BYTES };
   #skip: SkipUntil | undefined;
   #skippedBytes = 0;
   #emptyRecords = 0;
@@ -218,8 +220,18 @@ export class Records {
 
   /** Both ends named a limit: the largest content the peer takes, and the largest inner plaintext we take. RFC 8449 §4. */
   limitRecords(maxContentBytes: number, ownInnerBytes: number): void {
-    this.#maxContentBytes = Math.min(maxContentBytes, MAX_PLAINTEXT_BYTES);
+    this.#allow({ ...this.#allowed, byPeer: maxContentBytes });
     this.#maxInnerBytes = ownInnerBytes;
+  }
+
+  /** From here on no record of ours has more content than this, whatever the peer would take. */
+  limitFragments(maxContentBytes: number): void {
+    this.#allow({ ...this.#allowed, byUs: maxContentBytes });
+  }
+
+  #allow(allowed: { readonly byPeer: number; readonly byUs: number }): void {
+    this.#allowed = allowed;
+    this.#maxContentBytes = Math.min(allowed.byPeer, allowed.byUs, MAX_PLAINTEXT_BYTES);
   }
 
   /** Records sealed under the present key. */

@@ -52,6 +52,7 @@ export interface ChannelFlags {
   readonly dangerouslyAllowClassical?: boolean;
   readonly keylog?: string;
   readonly recordSizeLimit?: string;
+  readonly maxSendFragment?: string;
   readonly padding?: string;
   readonly certificateCompression?: string;
   readonly grease?: boolean;
@@ -202,6 +203,7 @@ function addShared(command: Command, peerSae: string): void {
     .option("--alpn <a,b>", "application protocols, the most wanted first; may be repeated", collect)
     .option("--dangerously-allow-classical", "permit connections that neither ML-KEM nor QKD protects")
     .option("--record-size-limit <bytes>", "the largest record we accept, 64 to 16385 (RFC 8449)")
+    .option("--max-send-fragment <bytes>", "the largest record we send, 512 to 16384 (default: 16384)")
     .option("--padding <bytes>", "pad records up to a multiple of this, 1 to 16384")
     .option(
       "--certificate-compression <a,b>",
@@ -244,6 +246,9 @@ function contextOptions(flags: ChannelFlags): ContextOptions {
     ...(flags.recordSizeLimit === undefined
       ? {}
       : { recordSizeLimit: wholeNumber(flags.recordSizeLimit, "--record-size-limit", 64, 16_385) }),
+    ...(flags.maxSendFragment === undefined
+      ? {}
+      : { maxSendFragment: wholeNumber(flags.maxSendFragment, "--max-send-fragment", 512, 16_384) }),
     ...(flags.padding === undefined ? {} : { padding: wholeNumber(flags.padding, "--padding", 1, 16_384) }),
     ...(flags.certificateCompression === undefined
       ? {}

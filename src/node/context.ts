@@ -83,6 +83,7 @@ export class SecureContext {
         "dangerous",
         "pskKe",
         "recordSizeLimit",
+        "maxSendFragment",
         "padding",
         "grease",
         "limits",

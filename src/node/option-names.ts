@@ -27,6 +27,7 @@ export const CONTEXT_OPTIONS = [
   "maxVersion",
   "ALPNProtocols",
   "recordSizeLimit",
+  "maxSendFragment",
   "padding",
   "certificateCompression",
   "grease",

@@ -82,6 +82,8 @@ export interface ContextOptions {
   readonly maxVersion?: string;
   readonly ALPNProtocols?: readonly string[];
   readonly recordSizeLimit?: number;
+  /** The most content of a record that we send, 512 to 16384 bytes. See also `setMaxSendFragment` of the socket. */
+  readonly maxSendFragment?: number;
   readonly padding?: number | Padding;
   /**
    * Algorithms for Certificate messages, the most wanted first, as in node:tls; default none. RFC 8879.

@@ -117,9 +117,14 @@ export class QkdTlsSocket extends SecureStream {
     return finished === undefined ? undefined : Buffer.from(finished);
   }
 
-  /** Always false, which says that nothing was set: `recordSizeLimit` and `padding` govern records here. */
-  setMaxSendFragment(_bytes: number): false {
-    return false;
+  /** The most content of a record that we send from here on, 512 to 16384 bytes; false for any other. As in node:tls. */
+  setMaxSendFragment(bytes: number): boolean {
+    try {
+      this.channel.setMaxSendFragment(bytes);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   isSessionReused(): boolean {

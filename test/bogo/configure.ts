@@ -120,6 +120,7 @@ function sharedOptions(
     signatureSchemes: schemesOf(flags),
     policy: { ecdh: "preferred", mlkem: "preferred", qkd: "off" },
     psks: credentials.flatMap(({ psk }) => psk ?? []),
+    ...(flags.maxSendFragment === undefined ? {} : { maxSendFragment: flags.maxSendFragment }),
     // Its own servers always do.
     grease: flags.grease || flags.server,
     certificateCompression: COMPRESSORS.filter(({ algorithm }) =>

@@ -62,6 +62,7 @@ export interface Flags {
   noTicket: boolean;
   serverPreference: boolean;
   maxCertList?: number;
+  maxSendFragment?: number;
   resumptionDelaySeconds: number;
   shimWritesFirst: boolean;
   initialWrite: string;
@@ -333,6 +334,7 @@ const TABLE: Readonly<Record<string, Flag>> = {
   "-require-any-client-certificate": yes("requireClientCertificate"),
   "-use-client-ca-list": text("clientCaList"),
   "-max-cert-list": number("maxCertList"),
+  "-max-send-fragment": number("maxSendFragment"),
 
   "-curves": numbers("groups"),
   "-key-shares": numbers("keyShares"),

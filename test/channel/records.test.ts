@@ -104,6 +104,70 @@ describe("RFC 8449: record_size_limit", () => {
   });
 });
 
+describe("maxSendFragment: how much content our records have", () => {
+  const sizes = (options: PairOptions, change?: (pair: Pair) => void): number[] => {
+    const { pair, records } = recorded(options);
+    records("client");
+    change?.(pair);
+    pair.client.send(new Uint8Array(2000));
+    pair.settle();
+    expect(pair.received("server")).toHaveLength(2000);
+    return inner(records("client")).map((length) => length - 1);
+  };
+
+  test("is 16384 bytes at most, or what the option says", () => {
+    expect(sizes({})).toEqual([2000]);
+    expect(sizes({ client: { maxSendFragment: 512 } })).toEqual([512, 512, 512, 464]);
+    expect(sizes({ server: { maxSendFragment: 512 } })).toEqual([2000]);
+  });
+
+  test("the handshake keeps to it as well, ClientHello included", () => {
+    const limits = { client: { maxSendFragment: 512 }, server: { maxSendFragment: 1000 } };
+    const { pair, records } = recorded({ ...limits, credentials: credentials("ml-dsa-65") });
+    expect(pair.connected).toBe(true);
+    const [client, server] = [records("client"), records("server")];
+    const hello = client.filter(({ type }) => type === handshake).map(({ fragment }) => fragment.length);
+    expect(hello.length).toBeGreaterThan(2);
+    expect(Math.max(...hello)).toBe(512);
+    expect(Math.max(...inner(server))).toBe(1001);
+  });
+
+  test("may be changed on the way", () => {
+    const change = (pair: Pair): void => {
+      pair.client.send(new Uint8Array(0));
+      pair.client.setMaxSendFragment(1024);
+    };
+    expect(sizes({ client: { maxSendFragment: 512 } }, change)).toEqual([1024, 976]);
+    expect(sizes({}, change)).toEqual([1024, 976]);
+  });
+
+  test.each([
+    [512, 700, 512],
+    [700, 513, 512],
+  ])("RFC 8449: the smaller counts, of %i and the peer's limit of %i", (maxSendFragment, limit, most) => {
+    const server = { recordSizeLimit: limit };
+    const client = { maxSendFragment, recordSizeLimit: 16_385 };
+    expect(Math.max(...sizes({ client, server }))).toBe(most);
+    const change = (pair: Pair): void => pair.client.setMaxSendFragment(16_384);
+    expect(Math.max(...sizes({ client, server }, change))).toBe(limit - 1);
+  });
+
+  test("padding stays within it", () => {
+    const { pair, records } = recorded({ client: { maxSendFragment: 512, padding: 1000 } });
+    records("client");
+    pair.client.send(new Uint8Array(10));
+    pair.settle();
+    expect(inner(records("client"))).toEqual([513]);
+  });
+
+  test.each([511, 16_385, 600.5, "512"])("%j is refused by name", (bytes) => {
+    const { pair } = recorded();
+    expect(() => pair.client.setMaxSendFragment(bytes as number)).toThrow(
+      expect.objectContaining({ code: "ERR_OPTION_INVALID", option: "maxSendFragment" }),
+    );
+  });
+});
+
 describe("§5.4: padding", () => {
   const send = (options: PairOptions, lengths: readonly number[]): number[] => {
     const { pair, records } = recorded(options);

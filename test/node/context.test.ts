@@ -128,6 +128,7 @@ describe("a wrong value is refused under the name that the caller used", () => {
     ["grease", 1],
     ["recordSizeLimit", 63],
     ["padding", -1],
+    ["maxSendFragment", 511],
     ["certificateCompression", "zlib"],
     ["certificateCompression", ["gzip"]],
     ["certificateCompression", ["zlib", "zlib"]],

@@ -86,8 +86,12 @@ describe("what node:tls says of a connection", () => {
     });
     expect(error).toBeInstanceOf(UsageError);
     client.disableRenegotiation();
-    expect(client.setMaxSendFragment(512)).toBe(false);
     expect(client.destroyed).toBe(false);
+  });
+
+  test("setMaxSendFragment says whether it could be", () => {
+    for (const bytes of [511, 16_385, 1.5, Number.NaN]) expect(client.setMaxSendFragment(bytes)).toBe(false);
+    for (const bytes of [512, 16_384]) expect(client.setMaxSendFragment(bytes)).toBe(true);
   });
 
   test("every method of tls.TLSSocket that is documented is here, but those named", () => {
