@@ -47,6 +47,8 @@ export interface Established {
   /** Undefined with psk_ke alone. */
   readonly group?: KeyExchangeGroup;
   readonly resumed: boolean;
+  /** On a server that resumed: the age of the ticket as the client has it, less its age as we have it. */
+  readonly ticketAgeSkewMs?: number;
   readonly qkd?: QkdFacts;
   /** The identity of a static external PSK in the key schedule. */
   readonly externalPsk?: Uint8Array;

@@ -285,7 +285,21 @@ function tryTicket(
     hash: suite.hash,
     binder: "res binder",
   };
-  return accept(draft, { index, ready, ticket }, settings);
+  const ticketAgeSkewMs = ageSkew(draft, index, ticket, settings);
+  return accept(draft, { index, ready, ticket, ticketAgeSkewMs }, settings);
+}
+
+/** A hello that comes late or again, and clocks that go apart, tell themselves by it. RFC 9846 §4.3.10 and §8.3. */
+function ageSkew(
+  { received }: Draft,
+  index: number,
+  { ageAdd, issuedMs }: TicketState,
+  settings: ServerSettings,
+): number {
+  const identity = received.hello.extensions.pre_shared_key?.identities[index];
+  // Modulo 2^32, and below zero where the client's clock was set back; seven days are no more than half of that.
+  const claimedMs = ((identity?.obfuscated_ticket_age ?? 0) - ageAdd) | 0;
+  return claimedMs - (settings.now() - issuedMs);
 }
 
 function ticketFits({ received }: Draft, ticket: TicketState, settings: ServerSettings): boolean {

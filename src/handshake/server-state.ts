@@ -37,6 +37,8 @@ export interface FoundPsk {
   readonly ready: ReadyPsk;
   readonly qkd?: QkdFacts;
   readonly ticket?: TicketState;
+  /** By how much the client believes its ticket older than we do. */
+  readonly ticketAgeSkewMs?: number;
   /** The host's word, today, on the certificate behind the ticket. */
   readonly verdict?: Verdict;
 }

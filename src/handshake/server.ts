@@ -222,6 +222,7 @@ function describe(
     suite: draft.suite,
     ...(draft.group === undefined ? {} : { group: draft.group }),
     resumed: psk?.ticket !== undefined,
+    ...(psk?.ticketAgeSkewMs === undefined ? {} : { ticketAgeSkewMs: psk.ticketAgeSkewMs }),
     ...(psk?.qkd === undefined ? {} : { qkd: psk.qkd }),
     ...(external && psk.qkd === undefined ? { externalPsk: psk.ready.identity } : {}),
     ...(draft.received.serverName === undefined ? {} : { serverName: draft.received.serverName }),

@@ -31,6 +31,11 @@ export interface SecurityRecord {
   /** Null with psk_ke alone. */
   readonly group: string | null;
   readonly resumed: boolean;
+  /**
+   * On a server that resumed, how much older the client has its ticket than we do, else null. Far from zero its
+   * ClientHello came late or again, or the clocks go apart. RFC 9846 §8.3.
+   */
+  readonly ticketAgeSkewMs: number | null;
   readonly retried: boolean;
   readonly secrets: {
     readonly ecdh: SecretEvidence;
@@ -81,6 +86,7 @@ export function evidence(
     suite: suite.name,
     group: group?.name ?? null,
     resumed: established.resumed,
+    ticketAgeSkewMs: established.ticketAgeSkewMs ?? null,
     retried: established.retried,
     secrets: {
       ecdh: secret(

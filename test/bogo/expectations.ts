@@ -24,6 +24,8 @@ export function checkHandshake(
   if (!established.resumed) wanted("peer's scheme", scheme, flags.expectScheme);
   wanted("group", group === undefined ? 0 : NamedGroup[group.name], flags.expectGroup);
   wanted("cipher suite", established.suite.code, flags.expectCipher);
+  if (established.resumed)
+    wanted("ticket age skew", (established.ticketAgeSkewMs ?? 0) / 1000, flags.expectTicketAgeSkew);
   wanted("retried", established.retried, flags.expectRetry);
   wanted("credential", usedCredential(established, credentials), flags.expectCredential);
   const certified = peer.chain.length > 0;

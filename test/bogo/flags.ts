@@ -59,6 +59,8 @@ export interface Flags {
   permuteExtensions: boolean;
   requestTimestamps: boolean;
   expectTimestamps?: string;
+  /** In seconds, where the connection resumes. */
+  expectTicketAgeSkew?: number;
   noTicket: boolean;
   serverPreference: boolean;
   maxCertList?: number;
@@ -369,6 +371,10 @@ const TABLE: Readonly<Record<string, Flag>> = {
   "-decline-alpn": yes("declineAlpn"),
   "-reject-alpn": yes("rejectAlpn"),
   "-no-ticket": yes("noTicket"),
+  // As every server of ours does: who resumes is given another ticket.
+  "-renew-ticket": nothing,
+  "-skip-ticket": yes("noTicket"),
+  "-expect-ticket-age-skew": number("expectTicketAgeSkew"),
   "-resumption-delay": number("resumptionDelaySeconds"),
 
   "-shim-writes-first": yes("shimWritesFirst"),

@@ -8,6 +8,7 @@ const whole: SecurityRecord = {
   suite: "TLS_AES_256_GCM_SHA384",
   group: "X25519MLKEM768",
   resumed: false,
+  ticketAgeSkewMs: null,
   retried: true,
   secrets: {
     ecdh: { standing: "preferred", present: true, source: "x25519" },

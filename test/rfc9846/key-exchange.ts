@@ -110,6 +110,7 @@ const rules = [
     server(
       "a ticket's age is judged",
       "channel/tickets: the server itself refuses an expired ticket from a client that lies",
+      "observe/evidence: ms stand in the server's record",
     ),
     server(
       "early_data is skipped in one of three ways",
