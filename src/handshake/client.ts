@@ -1,31 +1,16 @@
 /** The client's table of states. RFC 9846 Appendix A.1. */
-import { EMPTY, fromUtf8, wipe } from "../protocol/bytes.ts";
+import { fromUtf8 } from "../protocol/bytes.ts";
 import { ExtensionType, nameOf } from "../protocol/iana.ts";
 import { ProtocolError } from "../protocol/errors.ts";
 import { decode } from "../wire/codec.ts";
-import { CertificateRequest, EncryptedExtensions } from "../wire/handshake.ts";
+import { EncryptedExtensions } from "../wire/handshake.ts";
 import type { HandshakeMessage } from "../record/framer.ts";
-import { trafficKeys } from "../schedule/traffic.ts";
 import { onClientKeyUpdate, onSessionTicket, updateClientKeys } from "./afterwards.ts";
-import {
-  algorithmOf,
-  certificateMessage,
-  certificateVerifyMessage,
-  checkCertificateVerify,
-  type ChosenCredential,
-  checkFinished,
-  chooseCredential,
-  demandAuthorized,
-  finishedMessage,
-  NOTHING_SHOWN,
-  proofOf,
-  readCertificate,
-  shownProof,
-  signedContent,
-  stapledFor,
-} from "./authenticate.ts";
+import { checkCertificateVerify, checkFinished, demandAuthorized, readCertificate } from "./authenticate.ts";
 import { answeredType, unsupportedType } from "./certificate-type.ts";
-import { certificateBody, checkCompressionOffer, compressCertificate } from "./certificate-compression.ts";
+import { certificateBody } from "./certificate-compression.ts";
+import { onCertificateRequest, onSignature, showCertificate } from "./client-certificate.ts";
+import { complete, ownProof } from "./client-finish.ts";
 import {
   onQkdFailure,
   onQkdKey,
@@ -35,8 +20,7 @@ import {
   onStart,
 } from "./client-hello.ts";
 import type { Agreed, ClientInputs, ClientState, ServerIdentity } from "./client-state.ts";
-import type { Authentication, Established } from "./established.ts";
-import { illegalParameter, missingExtension, nothingInCommon, unsupportedExtension } from "./fault.ts";
+import { illegalParameter, unsupportedExtension } from "./fault.ts";
 import { moveTo, type Effect, type Machine, type Step } from "./machine.ts";
 import type { Verdict } from "./question.ts";
 import type { ClientSettings } from "./settings.ts";
@@ -145,30 +129,6 @@ function textOf(name: Uint8Array): string | undefined {
   }
 }
 
-function onCertificateRequest(
-  { agreed }: In<"WAIT_CERT_CR">,
-  message: HandshakeMessage,
-  settings: ClientSettings,
-): ClientStep {
-  const { certificate_request_context: context, extensions } = decode(CertificateRequest, message.body);
-  if (context.length > 0) {
-    throw illegalParameter("certificate_request: the context is not empty during the handshake");
-  }
-  if (extensions.signature_algorithms === undefined) {
-    throw missingExtension("certificate_request: signature_algorithms");
-  }
-  const compression = extensions.compress_certificate;
-  checkCompressionOffer(compression, "certificate_request");
-  agreed.transcript.add(message.bytes);
-  const type = agreed.clientCertificateType;
-  const own = chooseCredential(settings.credentials, type === undefined ? [] : [type], extensions);
-  if (own === undefined && settings.insistsOnCertificate) {
-    throw nothingInCommon("certificate_request: the server can verify none of our certificates");
-  }
-  const stapled = own === undefined ? {} : stapledFor(own.credential, extensions);
-  return moveTo({ at: "WAIT_CERT", agreed, request: { own, compression, stapled } });
-}
-
 function onCertificate(
   state: In<"WAIT_CERT_CR"> | In<"WAIT_CERT">,
   message: HandshakeMessage,
@@ -241,139 +201,5 @@ function onFinished(
       settings,
     );
   }
-  const { own, compression, stapled } = request;
-  if (own === undefined) {
-    const nothing = certificateMessage([]);
-    transcript.add(nothing);
-    const effects: Effect[] = [{ do: "send", message: nothing }];
-    return complete(agreed, server, serverFinishedHash, effects, NOTHING_SHOWN, settings);
-  }
-  const { credential, scheme } = own;
-  const plain = certificateMessage(credential.chain, stapled);
-  const certificate = compressCertificate(plain, credential, compression, settings);
-  transcript.add(certificate);
-  const content = signedContent("client", transcript.hash());
-  const algorithm = algorithmOf(scheme);
-  const send: Effect = { do: "send", message: certificate };
-  if (credential.key === "external") {
-    const next: ClientState = { at: "WAIT_SIGNATURE", agreed, server, own, serverFinishedHash };
-    return moveTo(next, send, {
-      do: "ask",
-      question: { ask: "sign", algorithm, message: content, credential },
-    });
-  }
-  const signature = credential.key.sign(algorithm, content);
-  return signed(agreed, server, serverFinishedHash, own, signature, [send], settings);
-}
-
-function onSignature(
-  { agreed, server, own, serverFinishedHash }: In<"WAIT_SIGNATURE">,
-  signature: Uint8Array,
-  settings: ClientSettings,
-): ClientStep {
-  return signed(agreed, server, serverFinishedHash, own, signature, [], settings);
-}
-
-function signed(
-  agreed: Agreed,
-  server: ServerIdentity,
-  serverFinishedHash: Uint8Array,
-  { credential, scheme }: ChosenCredential,
-  signature: Uint8Array,
-  before: readonly Effect[],
-  settings: ClientSettings,
-): ClientStep {
-  const verify = certificateVerifyMessage(scheme, signature);
-  agreed.transcript.add(verify);
-  const effects: Effect[] = [...before, { do: "send", message: verify }];
-  return complete(agreed, server, serverFinishedHash, effects, shownProof(credential, scheme), settings);
-}
-
-/** The client's Finished, the application keys, and the connection. */
-function complete(
-  agreed: Agreed,
-  server: ServerIdentity,
-  serverFinishedHash: Uint8Array,
-  before: readonly Effect[],
-  local: Authentication,
-  settings: ClientSettings,
-): ClientStep {
-  const { suite, hash, transcript } = agreed;
-  const finished = finishedMessage(hash, agreed.clientSecret, transcript.hash());
-  transcript.add(finished);
-  const main = agreed.handshakeSecret.intoMain();
-  const secrets = {
-    clientTraffic: main.clientTraffic(serverFinishedHash),
-    serverTraffic: main.serverTraffic(serverFinishedHash),
-    exporter: main.exporter(serverFinishedHash),
-  };
-  const resumptionSecret = main.resumption(transcript.hash());
-  main.wipe();
-  wipe(agreed.clientSecret, agreed.serverSecret);
-  const established = describe(agreed, server, local, finished.subarray(4), secrets, settings);
-  const connected = {
-    suite,
-    hash,
-    secrets,
-    resumptionSecret,
-    serverName: settings.serverName ?? "",
-    alpn: agreed.alpn ?? "",
-    authorized: server.verdict.authorized,
-    peerCertificateType: server.certificateType,
-    peerChain: server.chain,
-  };
-  return moveTo(
-    { at: "CONNECTED", connected },
-    ...before,
-    { do: "send", message: finished },
-    { do: "log_secret", label: "CLIENT_TRAFFIC_SECRET_0", secret: secrets.clientTraffic },
-    { do: "log_secret", label: "SERVER_TRAFFIC_SECRET_0", secret: secrets.serverTraffic },
-    { do: "log_secret", label: "EXPORTER_SECRET", secret: secrets.exporter },
-    { do: "write_keys", keys: trafficKeys(settings.provider, suite, secrets.clientTraffic) },
-    { do: "read_keys", keys: trafficKeys(settings.provider, suite, secrets.serverTraffic) },
-    { do: "connected", established },
-  );
-}
-
-/** How a side without a certificate proved itself: by the PSK it shares, or not at all. */
-function ownProof({ psk }: Agreed, settings: ClientSettings): Authentication["by"] {
-  if (psk === undefined || (psk.qkd !== undefined && settings.qkd?.authenticates !== true)) return "none";
-  return psk.session === undefined ? "psk" : "resumption";
-}
-
-function describe(
-  agreed: Agreed,
-  server: ServerIdentity,
-  local: Authentication,
-  ownFinished: Uint8Array,
-  secrets: Established["secrets"],
-  settings: ClientSettings,
-): Established {
-  const { psk } = agreed;
-  const { scheme, verdict, ...shown } = server;
-  const identity = psk !== undefined && psk.session === undefined ? { pskIdentity: psk.ready.identity } : {};
-  return {
-    role: "client",
-    suite: agreed.suite,
-    ...(agreed.group === undefined ? {} : { group: agreed.group }),
-    resumed: psk?.session !== undefined,
-    ...(psk?.qkd === undefined ? {} : { qkd: psk.qkd }),
-    ...(psk !== undefined && psk.qkd === undefined && psk.session === undefined
-      ? { externalPsk: psk.ready.identity }
-      : {}),
-    ...(settings.serverName === undefined ? {} : { serverName: settings.serverName }),
-    ...(agreed.alpn === undefined ? {} : { alpn: agreed.alpn }),
-    local: local.by === "psk" ? { ...local, ...identity } : local,
-    peer: {
-      ...shown,
-      by: scheme === undefined ? ownProof(agreed, settings) : proofOf(shown.certificateType),
-      ...(scheme === undefined ? identity : { scheme }),
-    },
-    verdict,
-    policy: settings.policy,
-    degraded: agreed.degraded,
-    retried: agreed.retried,
-    secrets,
-    finished: { local: ownFinished, peer: agreed.serverFinished ?? EMPTY },
-  };
+  return showCertificate(agreed, server, serverFinishedHash, request, settings);
 }

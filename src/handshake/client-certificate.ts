@@ -1,0 +1,104 @@
+/** A client's own certificate, where the server asks for one. RFC 9846 §4.4.2 and §4.5. */
+import { decode } from "../wire/codec.ts";
+import { CertificateRequest } from "../wire/handshake.ts";
+import type { HandshakeMessage } from "../record/framer.ts";
+import {
+  algorithmOf,
+  certificateMessage,
+  certificateVerifyMessage,
+  type ChosenCredential,
+  chooseCredential,
+  NOTHING_SHOWN,
+  shownProof,
+  signedContent,
+  stapledFor,
+} from "./authenticate.ts";
+import { checkCompressionOffer, compressCertificate } from "./certificate-compression.ts";
+import { complete } from "./client-finish.ts";
+import type { Agreed, AskedCertificate, ClientState, ServerIdentity } from "./client-state.ts";
+import { illegalParameter, missingExtension, nothingInCommon } from "./fault.ts";
+import { moveTo, type Effect, type Step } from "./machine.ts";
+import type { ClientSettings } from "./settings.ts";
+
+type In<At extends ClientState["at"]> = Extract<ClientState, { readonly at: At }>;
+type ClientStep = Step<ClientState>;
+
+export function onCertificateRequest(
+  { agreed }: In<"WAIT_CERT_CR">,
+  message: HandshakeMessage,
+  settings: ClientSettings,
+): ClientStep {
+  const { certificate_request_context: context, extensions } = decode(CertificateRequest, message.body);
+  if (context.length > 0) {
+    throw illegalParameter("certificate_request: the context is not empty during the handshake");
+  }
+  if (extensions.signature_algorithms === undefined) {
+    throw missingExtension("certificate_request: signature_algorithms");
+  }
+  const compression = extensions.compress_certificate;
+  checkCompressionOffer(compression, "certificate_request");
+  agreed.transcript.add(message.bytes);
+  const type = agreed.clientCertificateType;
+  const own = chooseCredential(settings.credentials, type === undefined ? [] : [type], extensions);
+  if (own === undefined && settings.insistsOnCertificate) {
+    throw nothingInCommon("certificate_request: the server can verify none of our certificates");
+  }
+  const stapled = own === undefined ? {} : stapledFor(own.credential, extensions);
+  return moveTo({ at: "WAIT_CERT", agreed, request: { own, compression, stapled } });
+}
+
+/** What a client shows once the server has finished: a certificate, or that it has none. */
+export function showCertificate(
+  agreed: Agreed,
+  server: ServerIdentity,
+  serverFinishedHash: Uint8Array,
+  { own, compression, stapled }: AskedCertificate,
+  settings: ClientSettings,
+): ClientStep {
+  const { transcript } = agreed;
+  if (own === undefined) {
+    const nothing = certificateMessage([]);
+    transcript.add(nothing);
+    const effects: Effect[] = [{ do: "send", message: nothing }];
+    return complete(agreed, server, serverFinishedHash, effects, NOTHING_SHOWN, settings);
+  }
+  const { credential, scheme } = own;
+  const plain = certificateMessage(credential.chain, stapled);
+  const certificate = compressCertificate(plain, credential, compression, settings);
+  transcript.add(certificate);
+  const content = signedContent("client", transcript.hash());
+  const algorithm = algorithmOf(scheme);
+  const send: Effect = { do: "send", message: certificate };
+  if (credential.key === "external") {
+    const next: ClientState = { at: "WAIT_SIGNATURE", agreed, server, own, serverFinishedHash };
+    return moveTo(next, send, {
+      do: "ask",
+      question: { ask: "sign", algorithm, message: content, credential },
+    });
+  }
+  const signature = credential.key.sign(algorithm, content);
+  return signed(agreed, server, serverFinishedHash, own, signature, [send], settings);
+}
+
+export function onSignature(
+  { agreed, server, own, serverFinishedHash }: In<"WAIT_SIGNATURE">,
+  signature: Uint8Array,
+  settings: ClientSettings,
+): ClientStep {
+  return signed(agreed, server, serverFinishedHash, own, signature, [], settings);
+}
+
+function signed(
+  agreed: Agreed,
+  server: ServerIdentity,
+  serverFinishedHash: Uint8Array,
+  { credential, scheme }: ChosenCredential,
+  signature: Uint8Array,
+  before: readonly Effect[],
+  settings: ClientSettings,
+): ClientStep {
+  const verify = certificateVerifyMessage(scheme, signature);
+  agreed.transcript.add(verify);
+  const effects: Effect[] = [...before, { do: "send", message: verify }];
+  return complete(agreed, server, serverFinishedHash, effects, shownProof(credential, scheme), settings);
+}
