@@ -64,6 +64,8 @@ const FITTING: Readonly<Record<KeyKind, readonly SignatureAlgorithm[]>> = {
   "ml-dsa-87": ["ml-dsa-87"],
 };
 
+export const fitting = (kind: KeyKind): readonly SignatureAlgorithm[] => FITTING[kind];
+
 /** Whether a key of this kind can make such signatures at all. */
 export const fits = (kind: KeyKind, algorithm: SignatureAlgorithm): boolean =>
   FITTING[kind].includes(algorithm);
@@ -202,12 +204,19 @@ function mlDsaForms(key: MlDsaPrivateKey): { seed?: Uint8Array; expanded?: Uint8
 
 function kindOf(algorithm: AlgorithmIdentifier): UnwrappedKind | undefined {
   if (algorithm.algorithm === EC_PUBLIC_KEY) {
-    if (!algorithm.parameters) return undefined;
-    const { namedCurve } = AsnConvert.parse(algorithm.parameters, ECParameters);
-    return keyWith(CURVES, namedCurve);
+    return algorithm.parameters ? keyWith(CURVES, curveIn(algorithm.parameters)) : undefined;
   }
   // RFC 8410 §3 and RFC 9881 §2: parameters are absent.
   return algorithm.parameters ? undefined : keyWith(OIDS, algorithm.algorithm);
+}
+
+/** RFC 5480 §2.1.1: a curve goes by its name; one that is spelt out is none. */
+function curveIn(parameters: ArrayBuffer): string | undefined {
+  try {
+    return AsnConvert.parse(parameters, ECParameters).namedCurve;
+  } catch {
+    return undefined;
+  }
 }
 
 function algorithmOf(kind: UnwrappedKind): AlgorithmIdentifier {

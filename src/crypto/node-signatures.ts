@@ -7,9 +7,10 @@ import {
   sign as signNatively,
   verify as verifyNatively,
 } from "node:crypto";
-import { demandFit, fits, hashIn, invalid, isMlDsa, kindOfPkcs8 } from "./keys.ts";
+import { demandFit, fits, fitting, hashIn, invalid, isMlDsa, kindOfPkcs8 } from "./keys.ts";
 import { bufferOn, makesKeys, plain } from "./node-native.ts";
 import { nobleSigningKey, nobleVerifyingKey } from "./noble-signatures.ts";
+import { utf8 } from "../protocol/bytes.ts";
 import type { KeyKind, SignatureAlgorithm, SigningKey, VerifyingKey } from "./provider.ts";
 
 /** Whether this Node signs with ML-DSA itself. */
@@ -51,6 +52,8 @@ export function nodeSigningKey(pkcs8: Uint8Array, random: (length: number) => Ui
   }
   const kind = kindOf(key);
   if (kind === undefined) throw invalid(`the key type ${key.asymmetricKeyType} is not supported`);
+  if (!signsRightly(key, kind))
+    throw invalid("its parts do not belong together: no signature of it verifies");
   return {
     kind,
     spki: plain(createPublicKey(key).export({ format: "der", type: "spki" })),
@@ -59,6 +62,21 @@ export function nodeSigningKey(pkcs8: Uint8Array, random: (length: number) => Ui
       return plain(signNatively(hashIn(algorithm), message, input(key, algorithm)));
     },
   };
+}
+
+const TRIAL = utf8("pairwise consistency");
+
+/** OpenSSL takes both halves of a curve's or an RSA key as the file has them, whether they belong together or not. */
+function signsRightly(key: KeyObject, kind: KeyKind): boolean {
+  const publicKey = createPublicKey(key);
+  return fitting(kind).some((algorithm) => {
+    try {
+      const signature = signNatively(hashIn(algorithm), TRIAL, input(key, algorithm));
+      return verifyNatively(hashIn(algorithm), TRIAL, input(publicKey, algorithm), signature);
+    } catch {
+      return false;
+    }
+  });
 }
 
 function portableMlDsa(spki: Uint8Array): VerifyingKey | undefined {

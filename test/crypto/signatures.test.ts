@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 import { readSpki, seedPkcs8, writeSpki } from "../../src/crypto/keys.ts";
 import { nobleProvider } from "../../src/crypto/noble.ts";
 import { nodeProvider } from "../../src/crypto/node.ts";
-import type { KeyKind, SignatureAlgorithm } from "../../src/crypto/provider.ts";
+import type { KeyKind, SignatureAlgorithm, SigningKey } from "../../src/crypto/provider.ts";
 import { equal, toHex, utf8 } from "../../src/protocol/bytes.ts";
 import { UsageError } from "../../src/protocol/errors.ts";
 import { acvp, haveVectors, hex, mlDsaExample, providers, wrong, wycheproof } from "./vectors.ts";
@@ -129,6 +129,37 @@ describe.each(providers)("%s", (_, provider) => {
       expect(caught).toMatchObject({ code: "ERR_FILE_INVALID", option: "key" });
       expect(String(caught)).not.toMatch(/5a5a/);
     }
+  });
+
+  test("a private key of a curve that is spelt out, or of none that can be read, is refused", () => {
+    const key = AsnConvert.parse(keysOf("secp256r1").pkcs8, OneAsymmetricKey);
+    const unreadable = Uint8Array.of(0x30, 3, 2, 1, 1).buffer;
+    key.privateKeyAlgorithm = new AlgorithmIdentifier({
+      algorithm: "1.2.840.10045.2.1",
+      parameters: unreadable,
+    });
+    const pkcs8 = new Uint8Array(AsnConvert.serialize(key));
+    expect(() => provider.signingKey(pkcs8)).toThrow(
+      expect.objectContaining({ name: "UsageError", code: "ERR_FILE_INVALID", option: "key" }),
+    );
+  });
+
+  test("the public half of a key is never another key's", () => {
+    const [own, other] = [keysOf("secp256r1"), makeKeys("secp256r1")].map(({ pkcs8 }) => pkcs8) as [
+      Uint8Array,
+      Uint8Array,
+    ];
+    // PKCS #8 of a curve ends in the public point.
+    const mixed = new Uint8Array([...own.subarray(0, -64), ...other.subarray(-64)]);
+    let key: SigningKey;
+    try {
+      key = provider.signingKey(mixed);
+    } catch (error) {
+      expect(error).toMatchObject({ name: "UsageError", code: "ERR_FILE_INVALID", option: "key" });
+      return;
+    }
+    const signature = key.sign("ecdsa-sha256", MESSAGE);
+    expect(provider.verifyingKey(key.spki)?.verify("ecdsa-sha256", MESSAGE, signature)).toBe(true);
   });
 
   test("what is no public key is undefined", () => {
