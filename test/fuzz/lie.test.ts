@@ -103,7 +103,7 @@ describe.each(scenarios)("$name", (scenario) => {
         const victim = place.side === "client" ? "server" : "client";
         expectHonest(pair, victim, `${scenario.messages[i]} with ${bytes.length} bytes for ${cut} at ${at}`);
       }),
-      fuzz(80),
+      fuzz(30),
     );
   });
 });

@@ -1,8 +1,9 @@
 /** The handshakes that are tampered with, and the conversation after one. */
 import { expect } from "vitest";
-import { expectNoHarm, type Ending } from "../support/tamper.ts";
+import { expectNoHarm, tamperedPair, type Ending } from "../support/tamper.ts";
 import { TicketKeys } from "../../src/channel/tickets.ts";
 import { compressorsNamed } from "../../src/node/certificate-compression.ts";
+import { decodeSession } from "../../src/handshake/session.ts";
 import { fromUtf8, utf8 } from "../../src/protocol/bytes.ts";
 import { credentials, provider } from "../support/credentials.ts";
 import { Pair, withQkd, type PairOptions, type Side } from "../support/pair.ts";
@@ -25,7 +26,7 @@ export interface Scenario {
   readonly messages: readonly string[];
 }
 
-const sealer = new TicketKeys({ provider, now: Date.now });
+export const sealer = new TicketKeys({ provider, now: Date.now });
 let session: Uint8Array | undefined;
 
 export const scenarios: readonly Scenario[] = [
@@ -175,4 +176,23 @@ export function expectConversation(
     else expect(arrived[i], what).toBeOneOf(["", text]);
   }
   return ending;
+}
+
+/** What went to and fro in all of these handshakes, and what was kept of one: a session, and its ticket's state. */
+export function recorded(): {
+  readonly messages: readonly Uint8Array[];
+  readonly session: Uint8Array;
+  readonly ticket: Uint8Array;
+} {
+  const messages: Uint8Array[] = [];
+  let resumable: Uint8Array | undefined;
+  for (const scenario of [...scenarios, afterwards]) {
+    const pair = tamperedPair(scenario.options(), (_, __, message) => {
+      messages.push(message);
+      return [message];
+    });
+    converse(pair);
+    resumable ??= pair.session;
+  }
+  return { messages, session: resumable!, ticket: sealer.open(decodeSession(resumable!).ticket)! };
 }

@@ -204,7 +204,7 @@ describe.each(scenarios)("$name", (scenario) => {
         );
         if (changed) expect(ending, what).not.toBe("connected");
       }),
-      fuzz(60),
+      fuzz(30),
     );
   });
 });
