@@ -436,6 +436,7 @@ const ANSWERS = {
   verify_peer: "verdict",
   choose_identity: "identity",
   find_psk: "psk",
+  find_ocsp_response: "ocsp_response",
   sign: "signature",
   load_ticket: "ticket",
 } as const satisfies Record<Question["ask"], string>;

@@ -122,6 +122,7 @@ export function serverConfig(options: ServerOptions): ServerConfig {
       credentials,
       asksForIdentity,
       asksForPsk,
+      asksForOcsp: flag(options, "asksForOcsp", false),
       clientAuth: oneOf(options, "clientAuth", ["none", "request", "require"], "none"),
       clientCertificateTypes: typesOf(options, "clientCertificateTypes", X509_ALONE),
       certificateAuthorities: list(options, "certificateAuthorities", "DER names", isBytes),

@@ -8,6 +8,7 @@ import { parseCertificate } from "../pki/certificate.ts";
 import { parseDer } from "../pki/der.ts";
 import { faultOf } from "../pki/identity.ts";
 import type { Credential } from "../handshake/question.ts";
+import type { Stapled } from "../handshake/staple.ts";
 import { named } from "./choices.ts";
 import { invalid } from "./psk.ts";
 
@@ -32,7 +33,7 @@ function check({ chain, key, schemes, certificateType = "X509", ...stapled }: Cr
   // RFC 9846 §4.5.1.
   if (certificateType === "RawPublicKey" && chain.length > 1) throw wrong("a raw public key comes alone");
   named(schemes, "credentials", SignatureScheme);
-  checkStapled(stapled);
+  checkStapled(stapled, "credentials");
   // A key that is here was read together with its certificate.
   if (key !== "external") return;
   const kind = certificateType === "RawPublicKey" ? rawKind(leaf) : leafKind(leaf);
@@ -41,19 +42,21 @@ function check({ chain, key, schemes, certificateType = "X509", ...stapled }: Cr
   if (stray !== undefined) throw wrong(`${stray} does not fit a key of kind ${kind}`);
 }
 
-/** RFC 6066 §8 and RFC 6962 §3.3: neither may be empty on the wire. */
-function checkStapled({
-  ocspResponse,
-  signedCertificateTimestampList: timestamps,
-}: Pick<Credential, "ocspResponse" | "signedCertificateTimestampList">): void {
+/** RFC 6066 §8 and RFC 6962 §3.3: neither may be empty on the wire. Throws a UsageError naming it, or `option`. */
+export function checkStapled(
+  { ocspResponse, signedCertificateTimestampList: timestamps }: Stapled,
+  option?: string,
+): void {
+  const fault = (name: keyof Stapled, what: string) =>
+    option === undefined ? invalid(name, what) : invalid(option, `${name} ${what}`);
   if (ocspResponse !== undefined && !(isBytes(ocspResponse) && ocspResponse.length > 0))
-    throw wrong("ocspResponse is an OCSP response in DER");
+    throw fault("ocspResponse", "is an OCSP response in DER");
   if (timestamps === undefined) return;
   const isList = Array.isArray(timestamps) && timestamps.length > 0;
   if (!isList || !timestamps.every((each) => isBytes(each) && each.length > 0))
-    throw wrong("signedCertificateTimestampList holds at least one timestamp, and none that is empty");
+    throw fault("signedCertificateTimestampList", "holds at least one timestamp, and none that is empty");
   if (timestamps.reduce((sum, { length }) => sum + 2 + length, 0) > 0xffff)
-    throw wrong("signedCertificateTimestampList has more than 65535 bytes");
+    throw fault("signedCertificateTimestampList", "has more than 65535 bytes");
 }
 
 function leafKind(der: Uint8Array): KeyKind | undefined {

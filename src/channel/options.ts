@@ -92,6 +92,8 @@ export interface ServerOptions extends SharedOptions {
   readonly credentials?: readonly Credential[];
   readonly asksForIdentity?: boolean;
   readonly asksForPsk?: boolean;
+  /** Ask the host for the OCSP answer that a client wants, instead of showing the credential's own; default false. */
+  readonly asksForOcsp?: boolean;
   readonly clientAuth?: "none" | "request" | "require";
   /** What a client may show, best first; default X509 alone. RFC 7250. */
   readonly clientCertificateTypes?: readonly CertificateTypeName[];
@@ -151,6 +153,7 @@ export const SERVER = [
   "credentials",
   "asksForIdentity",
   "asksForPsk",
+  "asksForOcsp",
   "clientAuth",
   "clientCertificateTypes",
   "certificateAuthorities",

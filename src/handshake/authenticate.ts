@@ -16,6 +16,7 @@ import { decryptError, illegalParameter, unsupportedExtension } from "./fault.ts
 import type { Authentication } from "./established.ts";
 import type { Credential, Verdict } from "./question.ts";
 import type { Settings } from "./settings.ts";
+import type { Stapled } from "./staple.ts";
 
 const PREFIX = new Uint8Array(64).fill(0x20);
 const CONTEXTS = {
@@ -89,29 +90,6 @@ export function algorithmOf(name: SignatureSchemeName): SignatureAlgorithm {
   const scheme = schemeOf(SignatureScheme[name]);
   if (scheme === undefined) throw new RangeError(`no signature scheme ${name}`);
   return scheme.algorithm;
-}
-
-/** What may stand beside a leaf. */
-export type Stapled = Pick<Credential, "ocspResponse" | "signedCertificateTimestampList">;
-
-/** What a peer asked to see beside the leaf. */
-export interface StapleWishes {
-  readonly status_request?: Uint8Array | { readonly status_type: number } | undefined;
-  readonly signed_certificate_timestamp?: true | undefined;
-}
-
-/** As much of what stands beside this leaf as the peer asked for. RFC 9846 §4.5.1. */
-export function stapledFor(
-  { ocspResponse, signedCertificateTimestampList }: Stapled,
-  { status_request: status, signed_certificate_timestamp: timestamps }: StapleWishes,
-): Stapled {
-  // A server asks with an empty extension, a client with the type of the answer. RFC 9846 §4.5.1.1.
-  const wantsOcsp =
-    status !== undefined && !("status_type" in status && status.status_type !== CertificateStatusType.ocsp);
-  return {
-    ...(wantsOcsp && ocspResponse !== undefined ? { ocspResponse } : {}),
-    ...(timestamps && signedCertificateTimestampList !== undefined ? { signedCertificateTimestampList } : {}),
-  };
 }
 
 /** A Certificate message of ours. RFC 9846 §4.5.1. */

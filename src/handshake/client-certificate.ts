@@ -11,7 +11,6 @@ import {
   NOTHING_SHOWN,
   shownProof,
   signedContent,
-  stapledFor,
 } from "./authenticate.ts";
 import { checkCompressionOffer, compressCertificate } from "./certificate-compression.ts";
 import { complete } from "./client-finish.ts";
@@ -19,6 +18,7 @@ import type { Agreed, AskedCertificate, ClientState, ServerIdentity } from "./cl
 import { illegalParameter, missingExtension, nothingInCommon } from "./fault.ts";
 import { moveTo, type Effect, type Step } from "./machine.ts";
 import type { ClientSettings } from "./settings.ts";
+import { stapledFor } from "./staple.ts";
 
 type In<At extends ClientState["at"]> = Extract<ClientState, { readonly at: At }>;
 type ClientStep = Step<ClientState>;

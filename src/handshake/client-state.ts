@@ -4,11 +4,12 @@ import type { HashAlgorithm, VerifyingKey } from "../crypto/provider.ts";
 import type { HandshakeMessage } from "../record/framer.ts";
 import type { HandshakeSecret } from "../schedule/stages.ts";
 import type { Transcript } from "../schedule/transcript.ts";
-import type { ChosenCredential, ProvenKey, ShownCertificate, Stapled } from "./authenticate.ts";
+import type { ChosenCredential, ProvenKey, ShownCertificate } from "./authenticate.ts";
 import type { ConnectionSecrets } from "./established.ts";
 import type { Offer, OfferedPsk } from "./offer.ts";
 import type { Degradation, KeyLeg } from "./policy.ts";
 import type { DeliveredKey, Verdict } from "./question.ts";
+import type { Stapled } from "./staple.ts";
 import type { CertificateTypeName, SignatureSchemeName } from "../protocol/iana.ts";
 
 /** Why a preferred source is missing. */

@@ -20,7 +20,7 @@ export function wipeClient(state: ClientState): void {
 
 /** Overwrites the secrets that a server's state still holds when its connection is over. */
 export function wipeServer(state: ServerState): void {
-  if ("found" in state) wipe(state.found.ready.secret);
+  if ("found" in state) wipe(state.found?.ready.secret);
   if ("flight" in state) wipeFlight(state.flight);
   if ("answered" in state) wipeFlight(state.answered.flight);
   const secrets =

@@ -29,6 +29,8 @@ export type Question =
     }
   /** Which certificate to show for this name. Answer: one or several Credentials, or undefined for the default ones. */
   | { readonly ask: "choose_identity"; readonly serverName: string }
+  /** The OCSP answer to show beside this credential, to a client that asked. Answer: its DER, or undefined for none. */
+  | { readonly ask: "find_ocsp_response"; readonly credential: Credential }
   /** The PSK of an identity that no static list holds. Answer: StaticPsk or undefined. */
   | { readonly ask: "find_psk"; readonly identity: Uint8Array }
   /** A signature by a key that lives elsewhere (HSM). Answer: the signature's bytes. */

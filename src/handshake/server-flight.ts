@@ -20,7 +20,6 @@ import {
   chooseCredential,
   finishedMessage,
   signedContent,
-  stapledFor,
   typeOf,
 } from "./authenticate.ts";
 import { commonType, typesOf, unsupportedType } from "./certificate-type.ts";
@@ -32,6 +31,7 @@ import { moveTo, type Effect, type Step } from "./machine.ts";
 import { enforce } from "./policy.ts";
 import type { Draft, Flight, FoundPsk, ServerInputs, ServerState } from "./server-state.ts";
 import type { ServerSettings } from "./settings.ts";
+import { stapledFor, wantsOcsp, withHostsWord } from "./staple.ts";
 
 type ServerStep = Step<ServerState>;
 
@@ -53,6 +53,13 @@ export function answer(draft: Draft, psk: FoundPsk | undefined, settings: Server
   const withCertificate = usesCertificate(draft, psk);
   const own = withCertificate ? ownCredential(draft, settings) : undefined;
   const alpn = chooseProtocol(draft.received.hello, settings);
+  const isOpen = settings.asksForOcsp && draft.ocsp === undefined;
+  if (own !== undefined && isOpen && wantsOcsp(draft.received.hello.extensions)) {
+    return moveTo(
+      { at: "WAIT_OCSP_RESPONSE", draft, found: psk },
+      { do: "ask", question: { ask: "find_ocsp_response", credential: own.credential } },
+    );
+  }
   const requested =
     own === undefined || settings.clientAuth === "none"
       ? undefined
@@ -62,9 +69,12 @@ export function answer(draft: Draft, psk: FoundPsk | undefined, settings: Server
   const { transcript } = draft;
   if (own === undefined) return finish(flight, effects, settings);
   const { credential, scheme } = own;
-  const plain = certificateMessage(credential.chain, stapledFor(credential, draft.received.hello.extensions));
-  const { compress_certificate } = draft.received.hello.extensions;
-  const certificate = compressCertificate(plain, credential, compress_certificate, settings);
+  const wishes = draft.received.hello.extensions;
+  const plain = certificateMessage(
+    credential.chain,
+    stapledFor(withHostsWord(credential, draft.ocsp), wishes),
+  );
+  const certificate = compressCertificate(plain, credential, wishes.compress_certificate, settings);
   transcript.add(certificate);
   effects.push({ do: "send", message: certificate });
   const content = signedContent("server", transcript.hash());
@@ -74,6 +84,16 @@ export function answer(draft: Draft, psk: FoundPsk | undefined, settings: Server
     return moveTo({ at: "WAIT_SIGNATURE", flight }, ...effects);
   }
   return verifyAndFinish(flight, credential.key.sign(algorithm, content), effects, settings);
+}
+
+/** WAIT_OCSP_RESPONSE: the host had an answer for us to show, or none. */
+export function onOcspResponse(
+  { draft, found }: Extract<ServerState, { at: "WAIT_OCSP_RESPONSE" }>,
+  ocspResponse: ServerInputs["ocsp_response"],
+  settings: ServerSettings,
+): ServerStep {
+  const ocsp = ocspResponse === undefined ? {} : { ocspResponse };
+  return answer({ ...draft, ocsp }, found, settings);
 }
 
 /** WAIT_SIGNATURE: the signature came from outside. */

@@ -52,6 +52,8 @@ export interface Draft {
   readonly transcript: Transcript;
   /** What the host chose for this server name. */
   readonly credentials?: readonly Credential[];
+  /** The host was asked what to show beside our certificate; undefined when it is as the credential has it. */
+  readonly ocsp?: Pick<Credential, "ocspResponse">;
   readonly excuses: Excuses;
 }
 
@@ -110,6 +112,7 @@ export type ServerState =
       readonly found: FoundPsk;
     }
   | { readonly at: "WAIT_PSK"; readonly draft: Draft; readonly search: PskSearch }
+  | { readonly at: "WAIT_OCSP_RESPONSE"; readonly draft: Draft; readonly found: FoundPsk | undefined }
   | { readonly at: "WAIT_SIGNATURE"; readonly flight: Flight }
   | { readonly at: "WAIT_CERT"; readonly answered: Answered }
   | {
@@ -144,6 +147,7 @@ export interface ServerInputs {
   readonly qkd_failure: Error;
   readonly ticket: Uint8Array | undefined;
   readonly psk: StaticPsk | undefined;
+  readonly ocsp_response: Uint8Array | undefined;
   readonly signature: Uint8Array;
   readonly certificate: HandshakeMessage;
   readonly compressed_certificate: HandshakeMessage;

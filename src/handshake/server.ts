@@ -22,7 +22,7 @@ import { illegalParameter, nothingInCommon } from "./fault.ts";
 import { moveTo, type Effect, type Machine, type Step } from "./machine.ts";
 import { checkKeptPsks, suiteForPsks } from "./psk-hash.ts";
 import type { Verdict } from "./question.ts";
-import { onServerSignature, takesTickets } from "./server-flight.ts";
+import { onOcspResponse, onServerSignature, takesTickets } from "./server-flight.ts";
 import {
   onHostPsk,
   onRedeemedKey,
@@ -52,6 +52,7 @@ export const server: Machine<ServerState, ServerInputs, ServerSettings> = {
   WAIT_TICKET: { ticket: onStoredTicket },
   WAIT_TICKET_VERDICT: { verdict: onTicketVerdict, refusal: onTicketRefusal },
   WAIT_PSK: { psk: onHostPsk },
+  WAIT_OCSP_RESPONSE: { ocsp_response: onOcspResponse },
   WAIT_SIGNATURE: { signature: onServerSignature },
   WAIT_CERT: { certificate: onCertificate, compressed_certificate: onCertificate },
   WAIT_CV: { certificate_verify: onCertificateVerify },

@@ -105,6 +105,8 @@ export interface ServerSettings extends Settings {
   readonly credentials: readonly Credential[];
   /** True when the host chooses by server name (SNICallback). */
   readonly asksForIdentity: boolean;
+  /** True when the host has the OCSP answers (OCSPRequest), and credentials none. */
+  readonly asksForOcsp: boolean;
   /** True when the host may know PSKs beyond the static ones (pskCallback). */
   readonly asksForPsk: boolean;
   readonly clientAuth: "none" | "request" | "require";

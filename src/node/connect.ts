@@ -6,10 +6,10 @@ import { Channel } from "../channel/channel.ts";
 import { UsageError } from "../protocol/errors.ts";
 import { LONGEST_MS, whole } from "../protocol/options.ts";
 import { onread, type Reader } from "./borrowed-reads.ts";
-import { callbackPsk, contextOf, inOurWords, listOf, SecureContext } from "./context.ts";
+import { callbackPsk, contextOf, inOurWords, SecureContext } from "./context.ts";
 import { host } from "./host.ts";
 import { checkOptionNames, CLIENT_OPTIONS, NET_OPTIONS } from "./option-names.ts";
-import { streamOptions, type ConnectOptions } from "./options.ts";
+import { listOf, streamOptions, type ConnectOptions } from "./options.ts";
 import { NextKeyShares } from "./key-shares.ts";
 import { peerTypes } from "./raw-keys.ts";
 import { outputMemory } from "./slabs.ts";
@@ -42,6 +42,7 @@ export function connect(...args: readonly unknown[]): QkdTlsSocket {
     host: host(context, undefined, options.signal),
     transport,
     provider: context.provider,
+    requestOCSP: options.requestOCSP ?? false,
     ...stream,
     sent,
     ...(feed === undefined ? {} : { feed }),

@@ -1,5 +1,4 @@
 /** What one side is, trusts and allows, read once and shared by its connections. */
-import { createPrivateKey, type KeyObject } from "node:crypto";
 import { rootCertificates } from "node:tls";
 import { utf8 } from "../protocol/bytes.ts";
 import { UsageError } from "../protocol/errors.ts";
@@ -15,18 +14,17 @@ import { nodeProvider } from "../crypto/node.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { trustAnchors, type TrustAnchors } from "../pki/anchors.ts";
 import { CertificateCache } from "../pki/certificate.ts";
-import { loadIdentity, loadRawIdentity } from "../pki/identity.ts";
 import { certificatesFromPem } from "../pki/pem.ts";
 import { VerifiedPathCache } from "../pki/verify.ts";
-import { credentialsOf } from "../channel/credential.ts";
 import type { SharedOptions } from "../channel/options.ts";
 import type { PskOption } from "../channel/psk.ts";
 import { flag } from "../protocol/options.ts";
 import type { Credential } from "../handshake/question.ts";
 import type { CertificateCompressor } from "../handshake/settings.ts";
+import { readCredentials } from "./credentials.ts";
 import { compressorsNamed } from "./certificate-compression.ts";
 import { checkOptionNames, CONTEXT_OPTIONS } from "./option-names.ts";
-import type { ContextOptions, ExternalSigner, Pem } from "./options.ts";
+import { listOf, type ContextOptions, type ExternalSigner, type Pem } from "./options.ts";
 import { readPublicKeys } from "./raw-keys.ts";
 
 /** A checked set of options; make one with `createSecureContext`. */
@@ -45,7 +43,7 @@ export class SecureContext {
   constructor(options: ContextOptions) {
     this.#options = options;
     this.provider = options.provider ?? defaultProvider();
-    this.credentials = [...readCredentials(this.provider, options), ...credentialsOf(options)];
+    this.credentials = readCredentials(this.provider, options);
     this.rawPublicKeys =
       options.rawPublicKeys === undefined ? undefined : readPublicKeys(listOf(options.rawPublicKeys));
     this.#compressors = compressorsNamed(options.certificateCompression ?? []);
@@ -205,45 +203,6 @@ function readAnchors(ca: Pem | readonly Pem[]): TrustAnchors {
   return trustAnchors(listOf<Pem>(ca).flatMap((pem) => certificatesFromPem(pem, "ca")));
 }
 
-function readCredentials(provider: CryptoProvider, options: ContextOptions): readonly Credential[] {
-  const certs = listOf<Pem>(options.cert);
-  const keys = listOf<Pem | KeyObject>(options.key);
-  if (certs.length !== keys.length) {
-    const option = certs.length > keys.length ? "key" : "cert";
-    throw new UsageError(
-      "ERR_OPTION_MISSING",
-      `${certs.length} cert and ${keys.length} key: each needs its other half`,
-      { option },
-    );
-  }
-  const { passphrase } = options;
-  const certified = certs.map((cert, index) =>
-    loadIdentity(provider, { cert, key: toPkcs8(keys[index] as Pem | KeyObject, "key", passphrase) }),
-  );
-  const raw = listOf<Pem | KeyObject>(options.rawKey).map((key) =>
-    loadRawIdentity(provider, toPkcs8(key, "rawKey", passphrase)),
-  );
-  return [...certified, ...raw];
-}
-
-/** PKCS #8 as PEM or DER. Encrypted keys and the older PEM forms go through OpenSSL. */
-function toPkcs8(key: Pem | KeyObject, option: "key" | "rawKey", passphrase: string | undefined): Pem {
-  if (typeof key === "object" && "export" in key) return key.export({ type: "pkcs8", format: "der" });
-  const text = typeof key === "string" ? key : Buffer.from(key).toString("latin1");
-  if (!/-----BEGIN (ENCRYPTED|EC|RSA) PRIVATE KEY-----/.test(text)) return key;
-  try {
-    const read = createPrivateKey({ key: text, ...(passphrase === undefined ? {} : { passphrase }) });
-    return read.export({ type: "pkcs8", format: "der" });
-  } catch (cause) {
-    const unread =
-      passphrase === undefined
-        ? "is encrypted and needs a passphrase"
-        : "cannot be decrypted with this passphrase";
-    const what = text.includes("ENCRYPTED") ? `the key ${unread}` : "the key cannot be read";
-    throw new UsageError("ERR_OPTION_INVALID", `${option}: ${what}`, { option, cause });
-  }
-}
-
 function checkVersions({ minVersion, maxVersion }: ContextOptions): void {
   const older = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
   if (minVersion !== undefined && !older.includes(minVersion)) throw badVersion("minVersion", minVersion);
@@ -278,11 +237,6 @@ const ALIASES: Readonly<Record<string, string>> = {
   "p-521": "secp521r1",
   prime256v1: "secp256r1",
 };
-
-export function listOf<T>(value: T | readonly T[] | undefined): readonly T[] {
-  if (value === undefined) return [];
-  return Array.isArray(value) ? (value as readonly T[]) : [value as T];
-}
 
 function pick<T extends object, K extends keyof T>(from: T, names: readonly K[]): Partial<Pick<T, K>> {
   const picked: Partial<Pick<T, K>> = {};

@@ -11,6 +11,7 @@ import { drawer, type Drawer } from "../qkd/drawer.ts";
 import type { Redeemer } from "../qkd/redeemer.ts";
 import type { KeySource } from "../qkd/source.ts";
 import { SecureContext } from "./context.ts";
+import { ocspResponse, type OcspRequest } from "./ocsp.ts";
 import type { ExternalSigner, ServerOptions } from "./options.ts";
 import { checkRawKey } from "./raw-keys.ts";
 
@@ -24,6 +25,8 @@ export interface Host {
 
 export interface ServerParts {
   readonly redeemer?: Redeemer;
+  /** How a server hears that a client wants an OCSP answer. */
+  readonly ocspRequest?: OcspRequest;
   readonly options: Pick<ServerOptions, "SNICallback" | "pskCallback" | "ticketStore" | "sessionTimeout">;
 }
 
@@ -67,6 +70,8 @@ function answer(
       return findPsk(question.identity, socket, server);
     case "load_ticket":
       return loadTicket(question.ticket, server?.options.ticketStore);
+    case "find_ocsp_response":
+      return ocspResponse(question.credential, context, server?.ocspRequest);
     case "sign":
       return sign(question);
   }

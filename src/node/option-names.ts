@@ -9,6 +9,8 @@ export const CONTEXT_OPTIONS = [
   "rawKey",
   "rawPublicKeys",
   "passphrase",
+  "ocspResponse",
+  "signedCertificateTimestampList",
   "credentials",
   "provider",
   "policy",

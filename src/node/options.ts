@@ -60,6 +60,10 @@ export interface ContextOptions {
    */
   readonly rawPublicKeys?: Pem | KeyObject | readonly (Pem | KeyObject)[];
   readonly passphrase?: string;
+  /** An OCSP response (DER) about `cert`, for clients that ask; whoever listens to OCSPRequest answers instead. */
+  readonly ocspResponse?: Uint8Array;
+  /** Signed certificate timestamps of `cert`, each as a log gave it, for peers that ask. RFC 6962 §3.3.1. */
+  readonly signedCertificateTimestampList?: readonly Uint8Array[];
   /** Ready credentials, whose key may live elsewhere (`key: "external"` with `sign`). */
   readonly credentials?: readonly (Credential & { readonly sign?: ExternalSigner })[];
   readonly provider?: CryptoProvider;
@@ -196,6 +200,12 @@ export interface ServerOptions extends ContextOptions {
   readonly keepAliveInitialDelay?: number;
   readonly pauseOnConnect?: boolean;
   readonly signal?: AbortSignal;
+}
+
+/** One value, several or none. */
+export function listOf<T>(value: T | readonly T[] | undefined): readonly T[] {
+  if (value === undefined) return [];
+  return Array.isArray(value) ? (value as readonly T[]) : [value as T];
 }
 
 const HANDSHAKE_TIMEOUT_MS = 30_000;

@@ -12,6 +12,7 @@ import { borrowReads, type Reader } from "./borrowed-reads.ts";
 import { peerTypes } from "./raw-keys.ts";
 import { contextFor, contextOf, createSecureContext, inOurWords, SecureContext } from "./context.ts";
 import { host, type ServerParts } from "./host.ts";
+import type { OcspRequest } from "./ocsp.ts";
 import { checkOptionNames, CONTEXT_OPTIONS, NET_OPTIONS, SERVER_OPTIONS } from "./option-names.ts";
 import { streamOptions, type ContextOptions, type QkdOptions, type ServerOptions } from "./options.ts";
 import { outputMemory } from "./slabs.ts";
@@ -71,6 +72,12 @@ export class ServerSide {
       sent,
       ...(feed === undefined ? {} : { feed }),
     });
+  }
+
+  /** From now on whoever listens is asked what to staple. */
+  answerOcsp(ocspRequest: OcspRequest): void {
+    this.#parts = { ...this.#parts, ocspRequest };
+    this.#config = this.#makeConfig();
   }
 
   /** Key log lines are made only while somebody wants them. */
@@ -145,6 +152,7 @@ export class ServerSide {
         credentials: this.#context.credentials,
         asksForIdentity: options.SNICallback !== undefined || this.#named.length > 0,
         asksForPsk: options.pskCallback !== undefined,
+        asksForOcsp: this.#parts.ocspRequest !== undefined,
         clientAuth: options.requestCert === true ? (reject ? "require" : "request") : "none",
         clientCertificateTypes: peerTypes(own, "clientCertificateTypes", options.clientCertificateTypes),
         ...(qkd === undefined
@@ -189,6 +197,7 @@ function guard(qkd: QkdOptions): Redeemer {
 /**
  * A server of channels, in the form of tls.Server: `secureConnection` brings each socket whose handshake is done,
  * `tlsClientError` each handshake that failed, and `degraded` what a connection is about to do without, with its socket.
+ * `OCSPRequest` asks for the OCSP answer to show a client that wants one: certificate, issuer or null, callback.
  */
 export class QkdTlsServer extends NetServer {
   readonly #side: ServerSide;
@@ -200,6 +209,7 @@ export class QkdTlsServer extends NetServer {
     this.on("connection", (transport: Socket) => this.#accept(transport));
     this.on("newListener", (event: string) => {
       if (event === "keylog") side.logKeys();
+      if (event === "OCSPRequest") side.answerOcsp((...request) => this.emit("OCSPRequest", ...request));
     });
     this.on("close", () => side.close());
     this.on("listening", () => side.reopen());

@@ -17,6 +17,8 @@ export interface StreamParts {
   readonly handshakeTimeoutMs: number;
   readonly allowHalfOpen?: boolean | undefined;
   readonly highWaterMark?: number | undefined;
+  /** Whether an OCSP answer was asked for, which an event then tells of. */
+  readonly requestOCSP?: boolean;
   /** What to do with output that the transport has no more need of. */
   readonly sent: (piece: Uint8Array) => void;
   /** Makes the transport give its bytes to `reader`, which borrows them; false leaves it to `data` events. */
@@ -32,6 +34,7 @@ export class SecureStream extends Duplex {
   protected readonly transport: Duplex;
   readonly #provider: CryptoProvider;
   readonly #outgoing: Outgoing;
+  readonly #requestOCSP: boolean;
   #epochs = { sent: 0, received: 0 };
   #handshakeTimer: NodeJS.Timeout | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
@@ -53,6 +56,7 @@ export class SecureStream extends Duplex {
     this.#host = parts.host;
     this.transport = parts.transport;
     this.#provider = parts.provider;
+    this.#requestOCSP = parts.requestOCSP ?? false;
     this.#outgoing = new Outgoing(parts.channel, parts.transport, parts.sent);
     this.#listen(parts.feed);
     this.#handshakeTimer = setTimeout(() => this.#onHandshakeTimeout(), parts.handshakeTimeoutMs).unref();
@@ -165,6 +169,7 @@ export class SecureStream extends Duplex {
     this.#handshakeTimer = undefined;
     const { degraded } = this.channel.established ?? { degraded: [] };
     if (degraded.length > 0) this.emit("degraded", degraded);
+    if (this.#requestOCSP) this.#tellOcsp();
     if (this.destroyed) return;
     // Listeners of the handshake may write at once; what they write follows the handshake's own bytes.
     this.#outgoing.flush();
@@ -175,6 +180,12 @@ export class SecureStream extends Duplex {
     const write = this.#waitingWrite;
     this.#waitingWrite = undefined;
     write?.run();
+  }
+
+  /** As in node:tls: also where no answer came, and on a resumed connection, which brings none. */
+  #tellOcsp(): void {
+    const response = this.channel.established?.peer.ocspResponse;
+    if (!this.destroyed) this.emit("OCSPResponse", response === undefined ? null : Buffer.from(response));
   }
 
   #onHandshakeTimeout(): void {

@@ -21,6 +21,7 @@ export function answer(question: Question, flags: Flags, credentials: readonly N
       return undefined;
     case "draw_qkd_key":
     case "redeem_qkd_key":
+    case "find_ocsp_response":
     case "find_psk":
     case "load_ticket":
       return undefined;

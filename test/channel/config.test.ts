@@ -131,6 +131,7 @@ const SERVER: readonly Row[] = [
   ["credentials", [], "cert"],
   ["asksForIdentity", 1],
   ["asksForPsk", "no"],
+  ["asksForOcsp", "no"],
   ["clientAuth", "optional"],
   ["certificateAuthorities", ["CN=x"]],
   ["tickets", true],

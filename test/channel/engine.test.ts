@@ -255,6 +255,38 @@ describe("questions that are answered late or refused", () => {
     expect(pair.events.server.some(({ event }) => event === "question")).toBe(false);
   });
 
+  test("find_ocsp_response: late, none, refused; also where a QKD key stands beside the certificate", () => {
+    const ocspResponse = Uint8Array.of(1, 2, 3);
+    const credential = { ...credentials().identity, ocspResponse };
+    const wanted: PairOptions = {
+      client: { requestOCSP: true },
+      server: { asksForOcsp: true, credentials: [credential] },
+    };
+    const asked = held("find_ocsp_response", wanted);
+    expect(asked.question["credential"]).toBe(credential);
+    const newer = Uint8Array.of(4, 5);
+    expect(asked.answer(newer).client.established?.peer.ocspResponse).toEqual(newer);
+    const none = held("find_ocsp_response", wanted).answer(undefined);
+    expect(none.connected).toBe(true);
+    expect(none.client.established?.peer).not.toHaveProperty("ocspResponse");
+    const refused = held("find_ocsp_response", wanted).refuse(new Error("responder down"));
+    expect(refused.error("client")).toMatchObject({ alert: "internal_error" });
+    const keyed = held("find_ocsp_response", {
+      client: { ...withQkd.client, ...wanted.client },
+      server: { ...withQkd.server, ...wanted.server },
+    }).answer(newer);
+    expect(keyed.client.established).toMatchObject({
+      peer: { by: "certificate", ocspResponse: newer },
+      qkd: { simulated: true },
+    });
+  });
+
+  test("find_ocsp_response is not asked for a client that wants none", () => {
+    const pair = new Pair({ server: { asksForOcsp: true } }).run();
+    expect(pair.connected).toBe(true);
+    expect(pair.events.server.some(({ event }) => event === "question")).toBe(false);
+  });
+
   test("find_psk: late, unknown, refused", () => {
     const key = new Uint8Array(32).fill(3);
     const options: PairOptions = {

@@ -148,6 +148,10 @@ describe("a wrong value is refused under the name that the caller used", () => {
     ["honorCipherOrder", "mine"],
     ["demandsCookie", 1],
     ["requestSCT", 1],
+    ["ocspResponse", "MAMKAQE="],
+    ["ocspResponse", new Uint8Array(0)],
+    ["signedCertificateTimestampList", []],
+    ["signedCertificateTimestampList", [new Uint8Array(0)]],
   ])("of a server, %s: %j", (option, value) => {
     expect(refusal(() => createServer({ cert, key, [option]: value }))).toBe(option);
   });
@@ -166,6 +170,21 @@ describe("a wrong value is refused under the name that the caller used", () => {
   ])("of a client, %s: %j", (option, value) => {
     expect(refusal(() => connect({ port: 1, ca, [option]: value }))).toBe(option);
   });
+});
+
+test("what is stapled goes with the one certificate, and with none or several it is refused", () => {
+  const stapled = {
+    ocspResponse: Uint8Array.of(1, 2),
+    signedCertificateTimestampList: [Uint8Array.of(3)],
+  };
+  expect(createSecureContext({ cert, key, ...stapled }).credentials).toMatchObject([stapled]);
+  for (const identity of [{}, { cert: [cert, cert], key: [key, key] }]) {
+    for (const [option, value] of Object.entries(stapled)) {
+      expect(() => createSecureContext({ ...identity, [option]: value })).toThrow(
+        expect.objectContaining({ code: "ERR_OPTION_INVALID", option }),
+      );
+    }
+  }
 });
 
 describe("a context says none of its secrets when it is printed", () => {

@@ -103,7 +103,7 @@ const rules = [
     "4.5.1.1",
     server(
       "status_request holds CertificateStatus",
-      "handshake/authenticate: is shown to a client that asks for it, and stands in the question and the evidence",
+      "handshake/staple: is shown to a client that asks for it, and stands in the question and the evidence",
     ),
     server("status_request_v2 is passed over", "handshake/choose: extensions"),
     exempt("server", "and never sent", "there is no such extension here"),
@@ -112,10 +112,7 @@ const rules = [
       "handshake/choose: extensions",
       "wire/extensions: unknown extensions are skipped and reported",
     ),
-    client(
-      "the client's status_request too",
-      "handshake/authenticate: §4.5.1.1: a server asks with an empty",
-    ),
+    client("the client's status_request too", "handshake/staple: §4.5.1.1: a server asks with an empty"),
   ),
   section(
     "4.5.1.2",

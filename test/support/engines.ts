@@ -37,6 +37,7 @@ const ANSWERED = {
   verify_peer: "verdict",
   choose_identity: "identity",
   find_psk: "psk",
+  find_ocsp_response: "ocsp_response",
   sign: "signature",
   load_ticket: "ticket",
 } as const;

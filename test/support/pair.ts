@@ -144,6 +144,7 @@ export class Pair {
       case "redeem_qkd_key":
         return this.keys.b.redeemNow(question.initiator, question.keyId);
       case "choose_identity":
+      case "find_ocsp_response":
       case "find_psk":
       case "load_ticket":
       case "sign":
