@@ -1,31 +1,21 @@
 /** How a server finds, redeems and checks the PSK it will use. RFC 9846 §4.3.11, RFC 9258, RFC 9973. */
-import { equal, fromUtf8, wipe } from "../protocol/bytes.ts";
+import { equal, wipe } from "../protocol/bytes.ts";
 import { KeySourceError, TrustError } from "../protocol/errors.ts";
-import { PskKeyExchangeMode, TLS13 } from "../protocol/iana.ts";
+import { PskKeyExchangeMode } from "../protocol/iana.ts";
 import { bindersBytes, type OfferedPsks } from "../wire/hello.ts";
-import { parseImportedIdentity, parseQkdContext } from "../wire/psk.ts";
-import {
-  hashOfTarget,
-  importPsk,
-  parseQkdIdentity,
-  parseRawQkdIdentity,
-  qkdContext,
-  qkdIdentity,
-  rawPsk,
-  rawQkdIdentity,
-  type ReadyPsk,
-} from "../schedule/psk.ts";
 import { EarlySecret } from "../schedule/stages.ts";
 import { chooseSuite } from "./choose.ts";
-import { isTicket } from "./psk-hash.ts";
 import { decryptError, illegalParameter } from "./fault.ts";
 import { moveTo, type Step } from "./machine.ts";
+import { ticketPsk } from "./opened-ticket.ts";
 import { missingLeg } from "./policy.ts";
+import { isTicket } from "./psk-hash.ts";
+import { readQkdIdentity, redeemedPsk } from "./qkd-identity.ts";
 import { shortKey } from "./question.ts";
 import { answer } from "./server-flight.ts";
 import type { Draft, FoundPsk, PskSearch, ServerInputs, ServerState } from "./server-state.ts";
-import { decodeTicketState, type TicketState } from "./session.ts";
 import type { ServerSettings, StaticPsk } from "./settings.ts";
+import { announces, readyPsk } from "./static-psk.ts";
 
 type In<At extends ServerState["at"]> = Extract<ServerState, { readonly at: At }>;
 type ServerStep = Step<ServerState>;
@@ -94,40 +84,6 @@ function tryQkd(
   );
 }
 
-interface Announced {
-  readonly form: "imported" | "raw";
-  readonly initiator: string;
-  readonly responder: string;
-  readonly keyId: string;
-}
-
-function readQkdIdentity(
-  draft: Draft,
-  identity: Uint8Array,
-  settings: ServerSettings,
-): Announced | undefined {
-  const imported = parseImportedIdentity(identity);
-  if (imported !== undefined) {
-    const keyId = parseQkdIdentity(textOf(imported.external_identity));
-    const saes = parseQkdContext(imported.context);
-    const fits = imported.target_protocol === TLS13 && hashOfTarget(imported.target_kdf) === draft.suite.hash;
-    return keyId !== undefined && saes !== undefined && fits
-      ? { form: "imported", keyId, ...saes }
-      : undefined;
-  }
-  if (settings.qkd?.acceptRaw !== true || settings.qkd.rawHash !== draft.suite.hash) return undefined;
-  const raw = parseRawQkdIdentity(textOf(identity));
-  return raw === undefined ? undefined : { form: "raw", ...raw };
-}
-
-function textOf(bytes: Uint8Array): string {
-  try {
-    return fromUtf8(bytes);
-  } catch {
-    return "";
-  }
-}
-
 const excused = (draft: Draft, reason: string, code?: string, cause?: unknown): Draft => ({
   ...draft,
   excuses: { ...draft.excuses, qkd: { reason, ...(code === undefined ? {} : { code }), cause } },
@@ -147,30 +103,9 @@ export function onRedeemedKey(
     const reason = "the QKD key comes from a simulator, which production mode refuses";
     throw new TrustError("ERR_POLICY_SIMULATED_KEY", "insufficient_security", reason, { missing: "qkd" });
   }
-  const responder = settings.qkd?.sae ?? "";
-  const key = delivered.key;
-  const ready =
-    form === "imported"
-      ? importPsk(
-          settings.provider,
-          { identity: qkdIdentity(keyId), key, hash: "sha256" },
-          qkdContext(initiator, responder),
-          draft.suite.hash,
-        )
-      : rawPsk({ identity: rawQkdIdentity(initiator, responder, keyId), key, hash: draft.suite.hash });
-  wipe(key);
   const found: FoundPsk = {
     index: search.next,
-    ready,
-    qkd: {
-      keyId,
-      initiator,
-      responder,
-      simulated: delivered.simulated,
-      kind: delivered.kind,
-      form,
-      ...(delivered.kmes === undefined ? {} : { kmes: delivered.kmes }),
-    },
+    ...redeemedPsk({ form, initiator, keyId }, delivered, draft.suite.hash, settings),
   };
   checkBinder(draft, found, settings);
   const { next, effects } = answer(draft, found, settings);
@@ -219,7 +154,7 @@ function tryOther(
     }
   }
   if (!mayUseStatic(draft, settings)) return undefined;
-  const step = tryStatic(draft, index, identity, settings.psks, settings);
+  const step = tryStatics(draft, index, settings);
   if (step !== undefined || !settings.asksForPsk) return step;
   return moveTo({ at: "WAIT_PSK", draft, search }, { do: "ask", question: { ask: "find_psk", identity } });
 }
@@ -246,7 +181,7 @@ export function onHostPsk(
   const step =
     psk === undefined || identity === undefined
       ? undefined
-      : tryStatic(draft, search.next, identity, [psk], settings);
+      : tryStatic(draft, search.next, identity, psk, settings);
   return step ?? searchPsk(draft, { stage: "others", next: search.next + 1 }, settings);
 }
 
@@ -271,73 +206,34 @@ function tryTicket(
   bytes: Uint8Array,
   settings: ServerSettings,
 ): ServerStep | undefined {
-  const ticket = decodeTicketState(bytes);
-  wipe(bytes);
-  if (ticket === undefined) return undefined;
-  const suite = settings.suites.find(({ code }) => code === ticket.suite);
-  if (suite === undefined || !ticketFits(draft, ticket, settings)) {
-    wipe(ticket.psk);
-    return undefined;
+  const found = ticketPsk(draft, index, bytes, settings);
+  return found === undefined ? undefined : accept(draft, found, settings);
+}
+
+/** Where the identity at `index` is one of our static PSKs: of those offered from there on, the first in our order. */
+function tryStatics(draft: Draft, index: number, settings: ServerSettings): ServerStep | undefined {
+  const { identities = [] } = draft.received.hello.extensions.pre_shared_key ?? {};
+  const offered = identities.slice(index, settings.maxIdentities).map(({ identity }) => identity);
+  const [first] = offered;
+  if (first === undefined || !settings.psks.some((psk) => announces(first, psk))) return undefined;
+  for (const psk of settings.psks) {
+    for (const [further, identity] of offered.entries()) {
+      const step = tryStatic(draft, index + further, identity, psk, settings);
+      if (step !== undefined) return step;
+    }
   }
-  const ready: ReadyPsk = {
-    identity: new Uint8Array(0),
-    secret: ticket.psk,
-    hash: suite.hash,
-    binder: "res binder",
-  };
-  const ticketAgeSkewMs = ageSkew(draft, index, ticket, settings);
-  return accept(draft, { index, ready, ticket, ticketAgeSkewMs }, settings);
-}
-
-/** A hello that comes late or again, and clocks that go apart, tell themselves by it. RFC 9846 §4.3.10 and §8.3. */
-function ageSkew(
-  { received }: Draft,
-  index: number,
-  { ageAdd, issuedMs }: TicketState,
-  settings: ServerSettings,
-): number {
-  const identity = received.hello.extensions.pre_shared_key?.identities[index];
-  // Modulo 2^32, and below zero where the client's clock was set back; seven days are no more than half of that.
-  const claimedMs = ((identity?.obfuscated_ticket_age ?? 0) - ageAdd) | 0;
-  return claimedMs - (settings.now() - issuedMs);
-}
-
-function ticketFits({ received }: Draft, ticket: TicketState, settings: ServerSettings): boolean {
-  const ageMs = settings.now() - ticket.issuedMs;
-  const fresh = ageMs >= 0 && ageMs <= 1000 * ticket.lifetimeSeconds;
-  const named = ticket.serverName === (received.serverName ?? "");
-  const identified = settings.clientAuth !== "require" || (ticket.authorized && ticket.peerChain.length > 0);
-  return fresh && named && identified;
+  return undefined;
 }
 
 function tryStatic(
   draft: Draft,
   index: number,
   identity: Uint8Array,
-  psks: readonly StaticPsk[],
+  psk: StaticPsk,
   settings: ServerSettings,
 ): ServerStep | undefined {
-  const imported = parseImportedIdentity(identity);
-  for (const psk of psks) {
-    if (psk.importContext === undefined) {
-      if (equal(identity, psk.identity)) {
-        const step = accept(draft, { index, ready: rawPsk(psk) }, settings);
-        if (step !== undefined) return step;
-      }
-      continue;
-    }
-    const target = imported === undefined ? undefined : hashOfTarget(imported.target_kdf);
-    if (imported === undefined || target === undefined || imported.target_protocol !== TLS13) continue;
-    if (!equal(imported.external_identity, psk.identity) || !equal(imported.context, psk.importContext))
-      continue;
-    const step = accept(
-      draft,
-      { index, ready: importPsk(settings.provider, psk, psk.importContext, target) },
-      settings,
-    );
-    if (step !== undefined) return step;
-  }
-  return undefined;
+  const ready = readyPsk(identity, psk, settings);
+  return ready === undefined ? undefined : accept(draft, { index, ready }, settings);
 }
 
 /** Takes a PSK when a common suite has its hash; a suite that a retry announced cannot change any more. */

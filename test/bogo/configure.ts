@@ -97,7 +97,7 @@ function server(
     ...sharedOptions(flags, credentials, shared),
     groups: groupsOf(flags),
     credentials: credentials.flatMap(({ credential }) => credential ?? []),
-    clientAuth: flags.requireClientCertificate ? "require" : flags.verifyPeer ? "request" : "none",
+    clientAuth: clientAuth(flags, credentials),
     asksForIdentity: flags.rejectsHello !== undefined || flags.failOcsp,
     ...(theirs === undefined ? {} : { clientCertificateTypes: theirs }),
     tickets: flags.noTicket ? false : { sealer: ticketKeys },
@@ -105,6 +105,13 @@ function server(
     certificateAuthorities: namesOf(flags.clientCaList),
     alpn: serverProtocols(flags),
   });
+}
+
+/** To the runner a pre-shared key does in place of the certificate that is required; with us "request" says so. */
+function clientAuth(flags: Flags, credentials: readonly Numbered[]): "none" | "request" | "require" {
+  const isRequired = flags.requireClientCertificate && credentials.every(({ psk }) => psk === undefined);
+  if (isRequired) return "require";
+  return flags.verifyPeer || flags.requireClientCertificate ? "request" : "none";
 }
 
 function sharedOptions(

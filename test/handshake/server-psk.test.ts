@@ -135,10 +135,21 @@ describe("static external PSKs", () => {
     });
   });
 
-  test("of several identities the server takes the first that it knows", () => {
-    const pair = ok(alone([psk("a"), psk("b"), psk("c")], [psk("c"), psk("b")]));
-    expect(pair.client.established?.externalPsk).toEqual(utf8("b"));
-    expect(pair.server.established?.externalPsk).toEqual(utf8("b"));
+  test("of several identities that the server knows it takes the first in its own order", () => {
+    const taken = (ofServer: readonly PskOption[], more: PairOptions = {}) => {
+      const pair = ok(alone([psk("a"), psk("b"), psk("c", { hash: "sha384" })], ofServer, more));
+      expect(pair.client.established?.externalPsk).toEqual(pair.server.established?.externalPsk);
+      return pair.server.established?.externalPsk;
+    };
+    const c = psk("c", { hash: "sha384" });
+    expect(taken([c, psk("b")])).toEqual(utf8("c"));
+    expect(taken([psk("b"), c])).toEqual(utf8("b"));
+    expect(taken([psk("b")])).toEqual(utf8("b"));
+    // One that fits no suite in common is passed over.
+    const suites = ["TLS_AES_128_GCM_SHA256"] as const;
+    expect(taken([c, psk("b")], { server: { suites } })).toEqual(utf8("b"));
+    // What a HelloRetryRequest has promised stands.
+    expect(taken([c, psk("b")], { client: { keyShares: 0 } })).toEqual(utf8("c"));
   });
 
   test("only so many identities are looked at", () => {
