@@ -271,8 +271,11 @@ export function sessionPsk(settings: ClientSettings): OfferedPsk | undefined {
   const suite = settings.suites.find(({ code }) => code === session.suite);
   const trusted = session.authorized || settings.acceptsUnverified;
   // What authenticated the server then is what we want to authenticate it now.
-  const by = session.peerChain.length > 0 ? "certificate" : "psk";
-  const alike = settings.authentication === "any" || settings.authentication === by;
+  const shown = session.peerChain.length > 0;
+  const by = shown ? "certificate" : "psk";
+  const alike =
+    (settings.authentication === "any" || settings.authentication === by) &&
+    (!shown || settings.serverCertificateTypes.includes(session.peerCertificateType));
   const fits = trusted && alike && session.serverName === (settings.serverName ?? "");
   if (suite === undefined || !fits || ageMs < 0 || ageMs > lifetimeMs) return undefined;
   const ready: ReadyPsk = {

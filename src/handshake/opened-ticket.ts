@@ -45,5 +45,7 @@ function ticketFits({ received }: Draft, ticket: TicketState, settings: ServerSe
   const fresh = ageMs >= 0 && ageMs <= 1000 * ticket.lifetimeSeconds;
   const named = ticket.serverName === (received.serverName ?? "");
   const identified = settings.clientAuth !== "require" || (ticket.authorized && ticket.peerChain.length > 0);
-  return fresh && named && identified;
+  const asked = settings.clientAuth !== "none" && ticket.peerChain.length > 0;
+  const alike = !asked || settings.clientCertificateTypes.includes(ticket.peerCertificateType);
+  return fresh && named && identified && alike;
 }

@@ -53,8 +53,7 @@ export function answer(draft: Draft, psk: FoundPsk | undefined, settings: Server
   const withCertificate = usesCertificate(draft, psk);
   const own = withCertificate ? ownCredential(draft, settings) : undefined;
   const alpn = chooseProtocol(draft.received.hello, settings);
-  const isOpen = settings.asksForOcsp && draft.ocsp === undefined;
-  if (own !== undefined && isOpen && wantsOcsp(draft.received.hello.extensions)) {
+  if (own !== undefined && asksForOcsp(draft, own, settings)) {
     return moveTo(
       { at: "WAIT_OCSP_RESPONSE", draft, found: psk },
       { do: "ask", question: { ask: "find_ocsp_response", credential: own.credential } },
@@ -84,6 +83,12 @@ export function answer(draft: Draft, psk: FoundPsk | undefined, settings: Server
     return moveTo({ at: "WAIT_SIGNATURE", flight }, ...effects);
   }
   return verifyAndFinish(flight, credential.key.sign(algorithm, content), effects, settings);
+}
+
+/** Whether the host is to be asked for an OCSP answer; beside a raw key there is none, for nobody issued it. */
+function asksForOcsp(draft: Draft, { credential }: ChosenCredential, settings: ServerSettings): boolean {
+  const isOpen = settings.asksForOcsp && draft.ocsp === undefined;
+  return isOpen && typeOf(credential) === "X509" && wantsOcsp(draft.received.hello.extensions);
 }
 
 /** WAIT_OCSP_RESPONSE: the host had an answer for us to show, or none. */

@@ -67,4 +67,14 @@ describe("a ticket that was opened", () => {
     expect(open({ authorized: false }, draft(), require)).toBeUndefined();
     expect(ticketPsk(draft(), 0, Uint8Array.of(1, 2, 3), settings())).toBeUndefined();
   });
+
+  test("of a client that showed another type of certificate than is taken now does not do, unless none is asked for", () => {
+    const raw = { peerCertificateType: "RawPublicKey" } as const;
+    expect(open(raw)).toBeDefined();
+    for (const clientAuth of ["request", "require"]) {
+      expect(open(raw, draft(), { clientAuth })).toBeUndefined();
+      expect(open(raw, draft(), { clientAuth, clientCertificateTypes: ["RawPublicKey"] })).toBeDefined();
+      expect(open({}, draft(), { clientAuth, clientCertificateTypes: ["RawPublicKey"] })).toBeUndefined();
+    }
+  });
 });

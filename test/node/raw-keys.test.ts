@@ -172,6 +172,27 @@ describe("a connection with raw public keys", () => {
     expect(await failure(changed)).toMatchObject({ code: "ERR_CERT_UNTRUSTED" });
   });
 
+  test("a session that a certificate began does not do where a key is pinned, on either side", async () => {
+    const { port } = await listen({ rawKey: own.keyPem, ca: own.caPem }, (socket) => void socket.resume());
+    const first = reach(port);
+    const [session] = (await once(first, "session")) as [Buffer];
+    expect((await connected(reach(port, { session }))).security?.resumed).toBe(true);
+    const pinned = await connected(reach(port, { rawPublicKeys: publicPem(own), ca: own.caPem, session }));
+    expect(pinned.security?.resumed).toBe(true);
+    const only = await connected(reach(port, trusting({ rawPublicKeys: publicPem(own), session })));
+    expect(only.security).toMatchObject({ resumed: false, authentication: { peer: { by: "rawPublicKey" } } });
+  });
+
+  test("no OCSP answer is looked for beside a raw key, for nobody issued it", async () => {
+    const { server, port } = await listen(raw);
+    const asked = vi.fn();
+    server.on("OCSPRequest", asked);
+    const socket = reach(port, trusting({ rawPublicKeys: publicPem(own), requestOCSP: true }));
+    const [answer] = (await once(socket, "OCSPResponse")) as [Buffer | null];
+    expect(answer).toBeNull();
+    expect(asked).not.toHaveBeenCalled();
+  });
+
   test("an encrypted raw key needs its passphrase, and is named", async () => {
     const rawKey = createPrivateKey(own.keyPem).export({
       type: "pkcs8",
