@@ -222,6 +222,7 @@ describe("§4.3.11: the age of a ticket", () => {
     ["one of a suite that is not offered", { suite: 0x1301 }],
     ["one with an unverified server", { authorized: false }],
     ["one that a key authenticated", { peerChain: [] }],
+    ["one with a type of certificate that is not taken", { peerCertificateType: "RawPublicKey" as const }],
   ])("%s is not offered", (_, change) => {
     const session = encodeSession({
       ...base,
