@@ -4,6 +4,7 @@ export { createServer, QkdTlsServer, upgradeServer } from "./node/server.ts";
 export { QkdTlsSocket } from "./node/socket.ts";
 export { createSecureContext, SecureContext } from "./node/context.ts";
 export type {
+  CertificateWanted,
   ConnectOptions,
   ContextOptions,
   ExternalSigner,

@@ -435,6 +435,7 @@ const ANSWERS = {
   redeem_qkd_key: "qkd_key",
   verify_peer: "verdict",
   choose_identity: "identity",
+  choose_client_identity: "identity",
   find_psk: "psk",
   find_ocsp_response: "ocsp_response",
   sign: "signature",

@@ -1,6 +1,6 @@
 /** Options in, checked and frozen settings out; what is wrong is refused here and not at the first connection. */
 import { utf8 } from "../protocol/bytes.ts";
-import { CipherSuite } from "../protocol/iana.ts";
+import { CipherSuite, type CertificateTypeName } from "../protocol/iana.ts";
 import { flag, isBytes, isObject, isText, list, oneOf, onlyKnown, whole } from "../protocol/options.ts";
 import { selfTest } from "../crypto/selftest.ts";
 import { suiteOf, type Suite } from "../crypto/suites.ts";
@@ -8,6 +8,7 @@ import { CertificateCache } from "../pki/certificate.ts";
 import type { Padding } from "../record/protection.ts";
 import { typeOf } from "../handshake/authenticate.ts";
 import { X509_ALONE } from "../handshake/certificate-type.ts";
+import type { Credential } from "../handshake/question.ts";
 import { decodeSession } from "../handshake/session.ts";
 import type { ClientSettings, ServerSettings, Settings } from "../handshake/settings.ts";
 import {
@@ -59,6 +60,7 @@ export function clientConfig(options: ClientOptions): ClientConfig {
   const { serverName: name, qkd } = options;
   const credentials = credentialsOf(options);
   if (name !== undefined) checkName(name);
+  const asksForIdentity = flag(options, "asksForIdentity", false);
   return Object.freeze({
     ...framing(options, settings),
     settings: Object.freeze({
@@ -70,18 +72,30 @@ export function clientConfig(options: ClientOptions): ClientConfig {
       ...(qkd === undefined ? {} : { qkd: { ...qkdSettings(qkd), peer: sae(qkd.peer, "qkd.peer") } }),
       credentials,
       serverCertificateTypes: typesOf(options, "serverCertificateTypes", X509_ALONE),
-      clientCertificateTypes: typesOf(options, "clientCertificateTypes", [
-        ...new Set(credentials.map(typeOf)),
-      ]),
+      clientCertificateTypes: typesOf(
+        options,
+        "clientCertificateTypes",
+        ownTypes(credentials, asksForIdentity),
+      ),
       ...(options.session === undefined ? {} : { session: decodeSession(options.session) }),
       requestOCSP: flag(options, "requestOCSP", false),
       resumption: flag(options, "resumption", true),
+      asksForIdentity,
       insistsOnCertificate: flag(options, "insistsOnCertificate", false),
       acceptsUnverified: flag(options, "acceptsUnverified", false),
       middleboxCompatibility: flag(options, "middleboxCompatibility", true),
       permuteExtensions: flag(options, "permuteExtensions", false),
     }),
   });
+}
+
+/** Of a host that may have a certificate only when it is asked, one is expected to be X.509. */
+function ownTypes(
+  credentials: readonly Credential[],
+  asksForIdentity: boolean,
+): readonly CertificateTypeName[] {
+  const types = [...new Set(credentials.map(typeOf))];
+  return types.length === 0 && asksForIdentity ? X509_ALONE : types;
 }
 
 /** The same configuration for one connection's own name and stored session. Throws a UsageError (`session`). */

@@ -67,6 +67,8 @@ export interface ClientOptions extends SharedOptions {
   /** What the server may prove itself with, default `certificate`; `any` takes a certificate or a pre-shared key. */
   readonly authentication?: "certificate" | "psk" | "any";
   readonly qkd?: QkdIdentityOptions & { readonly peer: string };
+  /** Have the host choose, once a server has asked for a certificate and has proven itself; default false. */
+  readonly asksForIdentity?: boolean;
   /** The first that the server can verify is shown. */
   readonly credentials?: readonly Credential[];
   /**
@@ -138,6 +140,7 @@ export const CLIENT = [
   "keyShares",
   "authentication",
   "credentials",
+  "asksForIdentity",
   "insistsOnCertificate",
   "serverCertificateTypes",
   "clientCertificateTypes",

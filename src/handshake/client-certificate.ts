@@ -1,4 +1,5 @@
 /** A client's own certificate, where the server asks for one. RFC 9846 §4.4.2 and §4.5. */
+import { schemeOf } from "../crypto/schemes.ts";
 import { decode } from "../wire/codec.ts";
 import { CertificateRequest } from "../wire/handshake.ts";
 import type { HandshakeMessage } from "../record/framer.ts";
@@ -14,20 +15,20 @@ import {
 } from "./authenticate.ts";
 import { checkCompressionOffer, compressCertificate } from "./certificate-compression.ts";
 import { complete } from "./client-finish.ts";
-import type { Agreed, AskedCertificate, ClientState, ServerIdentity } from "./client-state.ts";
+import type { Agreed, ClientInputs, ClientState, ServerIdentity } from "./client-state.ts";
 import { illegalParameter, missingExtension, nothingInCommon } from "./fault.ts";
 import { moveTo, type Effect, type Step } from "./machine.ts";
+import type { Credential } from "./question.ts";
 import type { ClientSettings } from "./settings.ts";
 import { stapledFor } from "./staple.ts";
 
 type In<At extends ClientState["at"]> = Extract<ClientState, { readonly at: At }>;
 type ClientStep = Step<ClientState>;
 
-export function onCertificateRequest(
-  { agreed }: In<"WAIT_CERT_CR">,
-  message: HandshakeMessage,
-  settings: ClientSettings,
-): ClientStep {
+/** A server that has proven itself, and what it asked for. */
+type Waiting = Omit<In<"WAIT_IDENTITY">, "at">;
+
+export function onCertificateRequest({ agreed }: In<"WAIT_CERT_CR">, message: HandshakeMessage): ClientStep {
   const { certificate_request_context: context, extensions } = decode(CertificateRequest, message.body);
   if (context.length > 0) {
     throw illegalParameter("certificate_request: the context is not empty during the handshake");
@@ -38,24 +39,52 @@ export function onCertificateRequest(
   const compression = extensions.compress_certificate;
   checkCompressionOffer(compression, "certificate_request");
   agreed.transcript.add(message.bytes);
-  const type = agreed.clientCertificateType;
-  const own = chooseCredential(settings.credentials, type === undefined ? [] : [type], extensions);
+  // The names are views of a record that will have gone.
+  const certificate_authorities = extensions.certificate_authorities?.map((name) => name.slice());
+  const request = { wishes: { ...extensions, certificate_authorities }, compression };
+  return moveTo({ at: "WAIT_CERT", agreed, request });
+}
+
+/** The server has finished: now the host may choose what it is shown, or ours is. */
+export function answerRequest(waiting: Waiting, settings: ClientSettings): ClientStep {
+  const { clientCertificateType: certificateType } = waiting.agreed;
+  if (!settings.asksForIdentity || certificateType === undefined) {
+    return showCertificate(waiting, settings.credentials, settings);
+  }
+  const { signature_algorithms: offered = [], certificate_authorities: authorities = [] } =
+    waiting.request.wishes;
+  const signatureSchemes = offered.flatMap((code) => schemeOf(code)?.name ?? []);
+  return moveTo(
+    { at: "WAIT_IDENTITY", ...waiting },
+    {
+      do: "ask",
+      question: { ask: "choose_client_identity", certificateType, signatureSchemes, authorities },
+    },
+  );
+}
+
+/** WAIT_IDENTITY: the host has chosen; undefined leaves it to us. */
+export function onIdentity(
+  { agreed, server, serverFinishedHash, request }: In<"WAIT_IDENTITY">,
+  identity: ClientInputs["identity"],
+  settings: ClientSettings,
+): ClientStep {
+  const chosen = identity === undefined ? settings.credentials : "chain" in identity ? [identity] : identity;
+  return showCertificate({ agreed, server, serverFinishedHash, request }, chosen, settings);
+}
+
+/** A client's certificate, or the word that it has none. */
+function showCertificate(
+  { agreed, server, serverFinishedHash, request }: Waiting,
+  credentials: readonly Credential[],
+  settings: ClientSettings,
+): ClientStep {
+  const { transcript, clientCertificateType: type } = agreed;
+  const { wishes, compression } = request;
+  const own = chooseCredential(credentials, type === undefined ? [] : [type], wishes);
   if (own === undefined && settings.insistsOnCertificate) {
     throw nothingInCommon("certificate_request: the server can verify none of our certificates");
   }
-  const stapled = own === undefined ? {} : stapledFor(own.credential, extensions);
-  return moveTo({ at: "WAIT_CERT", agreed, request: { own, compression, stapled } });
-}
-
-/** What a client shows once the server has finished: a certificate, or that it has none. */
-export function showCertificate(
-  agreed: Agreed,
-  server: ServerIdentity,
-  serverFinishedHash: Uint8Array,
-  { own, compression, stapled }: AskedCertificate,
-  settings: ClientSettings,
-): ClientStep {
-  const { transcript } = agreed;
   if (own === undefined) {
     const nothing = certificateMessage([]);
     transcript.add(nothing);
@@ -63,7 +92,7 @@ export function showCertificate(
     return complete(agreed, server, serverFinishedHash, effects, NOTHING_SHOWN, settings);
   }
   const { credential, scheme } = own;
-  const plain = certificateMessage(credential.chain, stapled);
+  const plain = certificateMessage(credential.chain, stapledFor(credential, wishes));
   const certificate = compressCertificate(plain, credential, compression, settings);
   transcript.add(certificate);
   const content = signedContent("client", transcript.hash());

@@ -4,12 +4,12 @@ import type { HashAlgorithm, VerifyingKey } from "../crypto/provider.ts";
 import type { HandshakeMessage } from "../record/framer.ts";
 import type { HandshakeSecret } from "../schedule/stages.ts";
 import type { Transcript } from "../schedule/transcript.ts";
-import type { ChosenCredential, ProvenKey, ShownCertificate } from "./authenticate.ts";
+import type { CertificateWishes, ChosenCredential, ProvenKey, ShownCertificate } from "./authenticate.ts";
 import type { ConnectionSecrets } from "./established.ts";
 import type { Offer, OfferedPsk } from "./offer.ts";
 import type { Degradation, KeyLeg } from "./policy.ts";
-import type { DeliveredKey, Verdict } from "./question.ts";
-import type { Stapled } from "./staple.ts";
+import type { Credential, DeliveredKey, Verdict } from "./question.ts";
+import type { StapleWishes } from "./staple.ts";
 import type { CertificateTypeName, SignatureSchemeName } from "../protocol/iana.ts";
 
 /** Why a preferred source is missing. */
@@ -42,12 +42,11 @@ export interface ServerIdentity extends ShownCertificate {
   readonly verdict: Verdict;
 }
 
-/** The server asked for a certificate; `own` is undefined when none of ours suits it, `stapled` what it also asked for. */
+/** What the server said when it asked for a certificate; ours is chosen once it has proven itself. */
 export interface AskedCertificate {
-  readonly own: ChosenCredential | undefined;
+  readonly wishes: CertificateWishes & StapleWishes;
   /** The compression algorithms that the server can undo. RFC 8879. */
   readonly compression: readonly number[] | undefined;
-  readonly stapled: Stapled;
 }
 
 /** The states of RFC 9846 Appendix A.1, and those that wait for the host; each keeps only what it still needs. */
@@ -78,6 +77,13 @@ export type ClientState =
       readonly agreed: Agreed;
       readonly request: AskedCertificate | undefined;
       readonly server: ServerIdentity;
+    }
+  | {
+      readonly at: "WAIT_IDENTITY";
+      readonly agreed: Agreed;
+      readonly request: AskedCertificate;
+      readonly server: ServerIdentity;
+      readonly serverFinishedHash: Uint8Array;
     }
   | {
       readonly at: "WAIT_SIGNATURE";
@@ -117,6 +123,7 @@ export interface ClientInputs {
   readonly verdict: Verdict;
   readonly refusal: Error;
   readonly finished: HandshakeMessage;
+  readonly identity: Credential | readonly Credential[] | undefined;
   readonly signature: Uint8Array;
   readonly new_session_ticket: HandshakeMessage;
   readonly key_update: HandshakeMessage;

@@ -9,7 +9,7 @@ import { onClientKeyUpdate, onSessionTicket, updateClientKeys } from "./afterwar
 import { checkCertificateVerify, checkFinished, demandAuthorized, readCertificate } from "./authenticate.ts";
 import { answeredType, unsupportedType } from "./certificate-type.ts";
 import { certificateBody } from "./certificate-compression.ts";
-import { onCertificateRequest, onSignature, showCertificate } from "./client-certificate.ts";
+import { answerRequest, onCertificateRequest, onIdentity, onSignature } from "./client-certificate.ts";
 import { complete, ownProof } from "./client-finish.ts";
 import {
   onQkdFailure,
@@ -43,6 +43,7 @@ export const client: Machine<ClientState, ClientInputs, ClientSettings> = {
   WAIT_CV: { certificate_verify: onCertificateVerify },
   WAIT_VERDICT: { verdict: onVerdict },
   WAIT_FINISHED: { finished: onFinished },
+  WAIT_IDENTITY: { identity: onIdentity },
   WAIT_SIGNATURE: { signature: onSignature },
   CONNECTED: {
     new_session_ticket: onSessionTicket,
@@ -201,5 +202,5 @@ function onFinished(
       settings,
     );
   }
-  return showCertificate(agreed, server, serverFinishedHash, request, settings);
+  return answerRequest({ agreed, server, serverFinishedHash, request }, settings);
 }

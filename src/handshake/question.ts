@@ -31,6 +31,15 @@ export type Question =
   | { readonly ask: "choose_identity"; readonly serverName: string }
   /** The OCSP answer to show beside this credential, to a client that asked. Answer: its DER, or undefined for none. */
   | { readonly ask: "find_ocsp_response"; readonly credential: Credential }
+  /** Which certificate a client shows to a server that has just proven itself. Answer: as for choose_identity. */
+  | {
+      readonly ask: "choose_client_identity";
+      readonly certificateType: CertificateTypeName;
+      /** Those that the server can verify, as far as we know them. */
+      readonly signatureSchemes: readonly SignatureSchemeName[];
+      /** DER names of the CAs that the server trusts; empty where it says nothing of them. */
+      readonly authorities: readonly Uint8Array[];
+    }
   /** The PSK of an identity that no static list holds. Answer: StaticPsk or undefined. */
   | { readonly ask: "find_psk"; readonly identity: Uint8Array }
   /** A signature by a key that lives elsewhere (HSM). Answer: the signature's bytes. */

@@ -80,6 +80,8 @@ export interface ClientSettings extends Settings {
   readonly serverCertificateTypes: readonly CertificateTypeName[];
   /** What we may show, best first; empty for nothing. */
   readonly clientCertificateTypes: readonly CertificateTypeName[];
+  /** True when the host chooses what a server that asks is shown. */
+  readonly asksForIdentity: boolean;
   /** Ours; the first that the server can verify is shown. */
   readonly credentials: readonly Credential[];
   /** Whether a server that asks for a certificate and can verify none of ours is left, rather than told of none. */

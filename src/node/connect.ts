@@ -39,7 +39,7 @@ export function connect(...args: readonly unknown[]): QkdTlsSocket {
   const { lend, sent } = outputMemory(transport);
   const socket = new QkdTlsSocket({
     channel: Channel.client(config, lend),
-    host: host(context, undefined, options.signal),
+    host: host(context, undefined, options),
     transport,
     provider: context.provider,
     requestOCSP: options.requestOCSP ?? false,
@@ -80,6 +80,18 @@ function readArguments(args: readonly unknown[]): {
   return listener === undefined ? { options } : { options, listener };
 }
 
+/** Throws a UsageError for a callback that is none. */
+function asksForIdentity({
+  certificateCallback: callback,
+}: {
+  readonly certificateCallback?: unknown;
+}): boolean {
+  if (callback === undefined || callback === null) return false;
+  if (typeof callback === "function") return true;
+  const what = "certificateCallback must be a function";
+  throw new UsageError("ERR_OPTION_INVALID", what, { option: "certificateCallback" });
+}
+
 /** What a connection's configuration takes from its own options, and not from the context. */
 const OWN = [
   "authentication",
@@ -102,7 +114,7 @@ function connectionConfig(
   options: ConnectOptions,
 ): { readonly config: ClientConfig; readonly shares: NextKeyShares } {
   const called = options.pskCallback?.(null) ?? undefined;
-  const key = JSON.stringify(OWN.map((name) => options[name]));
+  const key = JSON.stringify([asksForIdentity(options), ...OWN.map((name) => options[name])]);
   const known = called === undefined ? configs.get(context)?.get(key) : undefined;
   const shares = known ?? new NextKeyShares(makeConfig(context, options, called));
   if (known === undefined && called === undefined) {
@@ -164,6 +176,7 @@ function makeConfig(
     ...(options.middleboxCompatibility === undefined
       ? {}
       : { middleboxCompatibility: options.middleboxCompatibility }),
+    asksForIdentity: asksForIdentity(options),
     insistsOnCertificate: options.insistsOnCertificate ?? false,
     permuteExtensions: options.permuteExtensions ?? false,
     requestOCSP: options.requestOCSP ?? false,

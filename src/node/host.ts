@@ -12,7 +12,7 @@ import type { Redeemer } from "../qkd/redeemer.ts";
 import type { KeySource } from "../qkd/source.ts";
 import { SecureContext } from "./context.ts";
 import { ocspResponse, type OcspRequest } from "./ocsp.ts";
-import type { ExternalSigner, ServerOptions } from "./options.ts";
+import type { ConnectOptions, ExternalSigner, ServerOptions } from "./options.ts";
 import { checkRawKey } from "./raw-keys.ts";
 
 /** What a connection asks its surroundings; everything may be answered at once or later. */
@@ -31,9 +31,18 @@ export interface ServerParts {
 }
 
 /** The host of a client, or with `server` of a server's connection. */
-export function host(context: SecureContext, server?: ServerParts, signal?: AbortSignal): Host {
+export function host(
+  context: SecureContext,
+  server?: ServerParts,
+  { signal, certificateCallback }: Pick<ConnectOptions, "signal" | "certificateCallback"> = {},
+): Host {
   return {
-    answer: (question, socket) => promised(answer(question, context, socket, server, signal)),
+    answer: (question, socket) =>
+      promised(
+        question.ask === "choose_client_identity"
+          ? chooseClientIdentity(question, certificateCallback)
+          : answer(question, context, socket, server, signal),
+      ),
     keyUsed: (initiator, keyId) => server?.redeemer?.commit(initiator, keyId),
     storeTicket(ticket, state) {
       const { ticketStore, sessionTimeout } = server?.options ?? {};
@@ -51,7 +60,7 @@ function promised(answered: unknown): unknown {
 }
 
 function answer(
-  question: Question,
+  question: Exclude<Question, { ask: "choose_client_identity" }>,
   context: SecureContext,
   socket: Duplex,
   server: ServerParts | undefined,
@@ -210,6 +219,17 @@ function chooseIdentity(
     // An async function that fails before it calls back must end this connection, and not the process.
     Promise.resolve(returned).catch(reject);
   });
+}
+
+async function chooseClientIdentity(
+  { certificateType, signatureSchemes, authorities }: Extract<Question, { ask: "choose_client_identity" }>,
+  choose: ConnectOptions["certificateCallback"],
+): Promise<readonly Credential[] | undefined> {
+  const chosen: unknown = await choose?.({ certificateType, signatureSchemes, authorities });
+  if (chosen === undefined || chosen === null) return undefined;
+  if (chosen instanceof SecureContext) return chosen.credentials;
+  const what = "certificateCallback: a context of createSecureContext of this library is needed";
+  throw new UsageError("ERR_OPTION_INVALID", what, { option: "certificateCallback" });
 }
 
 /** A store that knows no such ticket, or fails, costs a resumption and not the connection. */

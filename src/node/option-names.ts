@@ -45,6 +45,7 @@ export const CLIENT_OPTIONS = [
   "authentication",
   "clientCertificateTypes",
   "serverCertificateTypes",
+  "certificateCallback",
   "insistsOnCertificate",
   "keyShares",
   "middleboxCompatibility",

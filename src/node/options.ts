@@ -113,6 +113,15 @@ export interface ContextOptions {
 /** A signature by a key that never comes here. */
 export type ExternalSigner = (algorithm: string, message: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 
+/** What a server said when it asked a client for a certificate. */
+export interface CertificateWanted {
+  readonly certificateType: CertificateTypeName;
+  /** Those that the server can verify, as far as we know them. */
+  readonly signatureSchemes: readonly SignatureSchemeName[];
+  /** DER names of the CAs that the server trusts; empty where it says nothing of them. */
+  readonly authorities: readonly Uint8Array[];
+}
+
 export interface PeerToVerify {
   readonly purpose: "server" | "client";
   /** DER, leaf first; of the type RawPublicKey the one SubjectPublicKeyInfo. */
@@ -137,6 +146,13 @@ export interface ConnectOptions
   readonly authentication?: "certificate" | "psk" | "any";
   /** How many groups, from the front, get a key share in the first ClientHello, or which. */
   readonly keyShares?: number | readonly NamedGroupName[];
+  /**
+   * Chooses what a server is shown that asks for a certificate and has proven itself: a context with credentials, one
+   * without any to show none, or undefined for those of this connection's own. May take its time; throwing ends the connection.
+   */
+  readonly certificateCallback?: (
+    request: CertificateWanted,
+  ) => SecureContext | undefined | null | Promise<SecureContext | undefined | null>;
   /** Fail where the server asks for a certificate and can verify none of ours, instead of going on as nobody; default false. */
   readonly insistsOnCertificate?: boolean;
   /** What the server may show, best first; default X509, or RawPublicKey with `rawPublicKeys`. RFC 7250. */

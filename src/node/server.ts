@@ -65,7 +65,7 @@ export class ServerSide {
     const { lend, sent } = outputMemory(transport);
     return new QkdTlsSocket({
       channel: Channel.server(this.#config, lend),
-      host: host(this.#context, this.#parts, options.signal),
+      host: host(this.#context, this.#parts, options.signal === undefined ? {} : { signal: options.signal }),
       transport,
       provider: this.#context.provider,
       ...this.#stream,

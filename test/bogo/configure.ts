@@ -81,6 +81,7 @@ function client(
     acceptsUnverified: !verifiesServer(flags),
     requestOCSP: flags.requestOcsp,
     permuteExtensions: flags.permuteExtensions,
+    asksForIdentity: flags.rejectsHello !== undefined,
     requestSCT: flags.requestTimestamps,
     resumption: !flags.noTicket,
     alpn: protocolsOf(flags.advertiseAlpn ?? ""),

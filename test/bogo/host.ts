@@ -15,6 +15,7 @@ export function answer(question: Question, flags: Flags, credentials: readonly N
       const signer = credentials.find(({ credential }) => credential === question.credential)?.signingKey;
       return signer?.sign(question.algorithm, question.message);
     }
+    case "choose_client_identity":
     case "choose_identity":
       if (flags.rejectsHello !== undefined) throw flags.rejectsHello();
       if (flags.failOcsp) throw noOcsp();

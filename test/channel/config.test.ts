@@ -119,6 +119,7 @@ const CLIENT: readonly Row[] = [
   ["session", new Uint8Array(10)],
   ["resumption", "yes"],
   ["acceptsUnverified", 1],
+  ["asksForIdentity", 1],
   ["insistsOnCertificate", "yes"],
   ["middleboxCompatibility", "off"],
   ["permuteExtensions", 1],

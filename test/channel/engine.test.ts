@@ -287,6 +287,63 @@ describe("questions that are answered late or refused", () => {
     expect(pair.events.server.some(({ event }) => event === "question")).toBe(false);
   });
 
+  describe("choose_client_identity", () => {
+    const other = credentials("secp384r1");
+    const options: PairOptions = {
+      client: { asksForIdentity: true },
+      clientCredentials: credentials(),
+      server: { clientAuth: "request", certificateAuthorities: [other.ca.subject.der] },
+    };
+    const shown = (pair: Pair) => pair.server.established?.peer;
+
+    test("is asked when the server has proven itself, with what the server can verify", () => {
+      const { pair, question } = held("choose_client_identity", options);
+      expect(question).toMatchObject({
+        certificateType: "X509",
+        signatureSchemes: expect.arrayContaining(["ecdsa_secp256r1_sha256", "mldsa65"]) as string[],
+        authorities: [other.ca.subject.der],
+      });
+      const asked = pair.events.client.flatMap((each) =>
+        each.event === "question" ? [each.question.ask] : [],
+      );
+      // Those that were answered before.
+      expect(asked).toEqual(["verify_peer"]);
+    });
+
+    test("late: another certificate, one of several, none, or that of the options", () => {
+      const answered = (value: unknown) => shown(held("choose_client_identity", options).answer(value));
+      expect(answered(other.identity)).toMatchObject({ scheme: "ecdsa_secp384r1_sha384" });
+      expect(answered([other.identity, credentials().identity])?.chain).toEqual(other.identity.chain);
+      expect(answered([])).toMatchObject({ by: "none", chain: [] });
+      expect(answered(undefined)).toMatchObject({ scheme: "ecdsa_secp256r1_sha256" });
+    });
+
+    test("none, of a client that insists, ends the handshake", () => {
+      const insists = { ...options, client: { ...options.client, insistsOnCertificate: true } };
+      const pair = held("choose_client_identity", insists).answer([]);
+      expect(pair.error("client")).toMatchObject({ code: "ERR_TLS_NO_COMMON_PARAMETERS" });
+      expect(pair.error("server")).toMatchObject({ alert: "handshake_failure" });
+    });
+
+    test("refused, it ends the handshake before anything of ours was shown", () => {
+      const pair = held("choose_client_identity", options).refuse(new Error("the card was pulled out"));
+      expect(pair.error("client")?.message).toBe("the card was pulled out");
+      expect(pair.error("server")).toMatchObject({ alert: "internal_error" });
+      expect(shown(pair)).toBeUndefined();
+    });
+
+    test("is not asked where no certificate is wanted, nor by a client that does not ask its host", () => {
+      for (const more of [{ server: {} }, { client: {} }]) {
+        const pair = new Pair({ ...options, ...more }).run();
+        expect(pair.connected).toBe(true);
+        const asked = pair.events.client.flatMap((each) =>
+          each.event === "question" ? [each.question.ask] : [],
+        );
+        expect(asked).toEqual(["verify_peer"]);
+      }
+    });
+  });
+
   test("find_psk: late, unknown, refused", () => {
     const key = new Uint8Array(32).fill(3);
     const options: PairOptions = {

@@ -53,6 +53,7 @@ test("the tables list what RFC 9846 Appendix A draws, and what waits for the hos
     "WAIT_CV: certificate_verify",
     "WAIT_VERDICT: verdict",
     "WAIT_FINISHED: finished",
+    "WAIT_IDENTITY: identity",
     "WAIT_SIGNATURE: signature",
     "CONNECTED: new_session_ticket key_update update_keys",
   ]);

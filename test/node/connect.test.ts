@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect as netConnect, createServer as netServer, type AddressInfo } from "node:net";
 import { describe, expect, test } from "vitest";
-import { connect, inProcessPair, KeySourceError, UsageError } from "../../src/index.ts";
+import { connect, createSecureContext, inProcessPair, KeySourceError, UsageError } from "../../src/index.ts";
 import type { ConnectOptions, PeerToVerify } from "../../src/index.ts";
 import { credentials } from "../support/credentials.ts";
 import { connected, failure, listen, reach, read } from "../support/sockets.ts";
@@ -267,6 +267,25 @@ test("insistsOnCertificate: a client that is asked for a certificate and has non
   });
   const shown = { cert: own.certPem, key: own.keyPem, insistsOnCertificate: true };
   expect((await connected(reach(port, shown))).security?.authentication.local.by).toBe("certificate");
+});
+
+test("certificateCallback: what a server is shown is chosen when it asks, connection by connection", async () => {
+  const { port } = await listen({ requestCert: true, rejectUnauthorized: false, ca });
+  const context = createSecureContext({ cert: own.certPem, key: own.keyPem });
+  const by = async (certificateCallback: ConnectOptions["certificateCallback"]) =>
+    (await connected(reach(port, certificateCallback === undefined ? {} : { certificateCallback }))).security
+      ?.authentication.local.by;
+  expect(await by(undefined)).toBe("none");
+  expect(await by(async ({ signatureSchemes }) => (signatureSchemes.length > 0 ? context : null))).toBe(
+    "certificate",
+  );
+  expect(await by(() => undefined)).toBe("none");
+  const failing = () => {
+    throw new Error("no card");
+  };
+  await expect(failure(reach(port, { certificateCallback: failing }))).resolves.toMatchObject({
+    message: "no card",
+  });
 });
 
 describe("keys that live elsewhere", () => {

@@ -164,6 +164,7 @@ describe("a wrong value is refused under the name that the caller used", () => {
     ["keyShares", 99],
     ["middleboxCompatibility", 1],
     ["permuteExtensions", "yes"],
+    ["certificateCallback", "choose"],
     ["requestOCSP", 1],
     ["requestSCT", 1],
     ["resumption", "yes"],

@@ -204,6 +204,50 @@ test("an SNICallback that fails before it calls back, at once or later, refuses;
   await expect(chosen).resolves.toBe(context.credentials);
 });
 
+describe("certificateCallback", () => {
+  const question: Question = {
+    ask: "choose_client_identity",
+    certificateType: "X509",
+    signatureSchemes: ["ed25519"],
+    authorities: [Uint8Array.of(1)],
+  };
+  const choose = (certificateCallback: unknown): Promise<unknown> =>
+    host(createSecureContext(), undefined, { certificateCallback } as never).answer(
+      question,
+      socket,
+    ) as Promise<unknown>;
+  const context = createSecureContext({ cert: own.certPem, key: own.keyPem });
+
+  test("is told what the server wants, and may choose at once or later, or leave it", async () => {
+    const told: unknown[] = [];
+    expect(
+      await choose((request: unknown) => {
+        told.push(request);
+        return context;
+      }),
+    ).toBe(context.credentials);
+    expect(told).toEqual([
+      { certificateType: "X509", signatureSchemes: ["ed25519"], authorities: [Uint8Array.of(1)] },
+    ]);
+    expect(await choose(async () => context)).toBe(context.credentials);
+    expect(await choose(() => createSecureContext())).toEqual([]);
+    for (const nothing of [undefined, null]) expect(await choose(() => nothing)).toBeUndefined();
+  });
+
+  test("that throws, or gives another library's context, is refused", async () => {
+    const failed = new Error("no card");
+    await expect(choose(() => Promise.reject(failed))).rejects.toBe(failed);
+    await expect(
+      choose(() => {
+        throw failed;
+      }),
+    ).rejects.toBe(failed);
+    for (const other of [createTlsContext(), {}, true]) {
+      await expect(choose(() => other)).rejects.toMatchObject({ option: "certificateCallback" });
+    }
+  });
+});
+
 test("each connection's own timeoutMs holds, whoever used the source before", async () => {
   const source = scriptedSource();
   await ask(

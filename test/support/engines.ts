@@ -36,6 +36,7 @@ const ANSWERED = {
   redeem_qkd_key: "qkd_key",
   verify_peer: "verdict",
   choose_identity: "identity",
+  choose_client_identity: "identity",
   find_psk: "psk",
   find_ocsp_response: "ocsp_response",
   sign: "signature",

@@ -145,6 +145,7 @@ export class Pair {
         return this.keys.b.redeemNow(question.initiator, question.keyId);
       case "choose_identity":
       case "find_ocsp_response":
+      case "choose_client_identity":
       case "find_psk":
       case "load_ticket":
       case "sign":
