@@ -58,6 +58,12 @@ const SETTLED: readonly (readonly [change: RegExp, ours: string, theirs: string,
     "RFC 9846 §4.3.8 forbids two shares of a group and lets a server look for them; OpenSSL does not look",
   ],
   [
+    /^extensions\.compress_certificate doubled$/,
+    "alert illegal_parameter",
+    "server_hello",
+    "RFC 8879 §3 wants a list of algorithms and says nothing of one that is named twice; RFC 9846 §6.2 leaves illegal_parameter",
+  ],
+  [
     /^extensions\.key_share without its first$/,
     "hello_retry_request",
     "server_hello",
