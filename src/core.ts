@@ -1,5 +1,6 @@
 /** The runtime-neutral core: a channel without I/O and a portable provider. Nothing behind it needs Node. */
-export { Channel, type ChannelEvent } from "./channel/channel.ts";
+export { Channel } from "./channel/channel.ts";
+export type { ChannelEvent } from "./channel/events.ts";
 export { clientConfig, forConnection, serverConfig } from "./channel/config.ts";
 export type { ClientOptions, PolicyOption, ServerOptions } from "./channel/options.ts";
 export type { PskOption } from "./channel/psk.ts";

@@ -4,7 +4,7 @@
  */
 import { AlertDescription, AlertLevel, alertName } from "../protocol/alert.ts";
 import { alertFor, PeerAlert, ProtocolError, UsageError } from "../protocol/errors.ts";
-import { plain, toHex, wipe } from "../protocol/bytes.ts";
+import { plain, wipe } from "../protocol/bytes.ts";
 import { HandshakeType, nameOf } from "../protocol/iana.ts";
 import { MAX_PLAINTEXT_BYTES } from "../record/framer.ts";
 import type { Lend } from "../record/output.ts";
@@ -13,28 +13,13 @@ import { exportKeyingMaterial } from "../schedule/traffic.ts";
 import type { Established } from "../handshake/established.ts";
 import type { Effect } from "../handshake/machine.ts";
 import type { DeliveredKey, Question } from "../handshake/question.ts";
-import type { Session } from "../handshake/session.ts";
 import { maxSendFragmentOf } from "./choices.ts";
 import type { ClientConfig, ServerConfig } from "./config.ts";
 import { clientEngine, serverEngine, type Engine } from "./engine.ts";
+import { eventOf, type ChannelEvent } from "./events.ts";
+import { ANSWERS, isForKey, refusalOf } from "./inputs.ts";
+import { KeyLog } from "./key-log.ts";
 import { Records } from "./records.ts";
-
-/** What happened, in order. Byte fields are the receiver's to keep. */
-export type ChannelEvent =
-  | { readonly event: "question"; readonly question: Question }
-  | { readonly event: "connected"; readonly established: Established }
-  | { readonly event: "data"; readonly bytes: Uint8Array }
-  | { readonly event: "session"; readonly session: Session }
-  | { readonly event: "store_ticket"; readonly ticket: Uint8Array; readonly state: Uint8Array }
-  | { readonly event: "qkd_key_used"; readonly initiator: string; readonly keyId: string }
-  /** A new traffic secret is in use; `by` says whose sending direction changed. */
-  | { readonly event: "key_update"; readonly by: "us" | "peer" }
-  /** One line in the format of RFC 9850. It holds a secret. */
-  | { readonly event: "key_log"; readonly line: string }
-  /** The peer sent close_notify: no more data will come, ours may still go. RFC 9846 §6.1. */
-  | { readonly event: "end" }
-  /** The connection is over; the alert, if one was due, is in the output. */
-  | { readonly event: "error"; readonly error: Error };
 
 export type ChannelState = "new" | "handshaking" | "connected" | "failed";
 
@@ -49,7 +34,7 @@ export class Channel {
   #awaitedKey = false;
   #wiped = false;
   #established: Established | undefined;
-  #clientRandom: Uint8Array | undefined;
+  readonly #keyLog: KeyLog | undefined;
   #handshakeBytes = 0;
   #keyUpdates = { since: 0, count: 0 };
   /** The peer asked for a key update. However often it asks while we are silent, one answers. RFC 9846 §4.7.3. */
@@ -67,6 +52,7 @@ export class Channel {
     this.role = role;
     this.#config = config;
     this.#engine = engine;
+    this.#keyLog = config.settings.keyLog ? new KeyLog() : undefined;
     this.#records = new Records(config.limits, config.padding, lend);
     this.#records.limitFragments(config.maxSendFragment);
   }
@@ -213,7 +199,7 @@ export class Channel {
 
   /** Ends the channel without a word and overwrites its secrets; what was ready to be sent can still be taken. */
   wipe(): void {
-    if (this.#state !== "failed") this.#awaitedKey = this.#isForKey();
+    if (this.#state !== "failed") this.#awaitedKey = isForKey(this.#question);
     this.#state = "failed";
     this.#question = undefined;
     this.#writeEnded = true;
@@ -264,8 +250,7 @@ export class Channel {
       throw new ProtocolError("ERR_TLS_UNEXPECTED_MESSAGE", "unexpected_message", what);
     }
     if (type === HandshakeType.client_hello) this.#records.stopSkipping();
-    if (this.#config.settings.keyLog && type === HandshakeType.client_hello)
-      this.#clientRandom ??= bytes.slice(6, 38);
+    if (type === HandshakeType.client_hello) this.#keyLog?.begin(bytes);
     this.#apply(this.#engine.step(name, { type, bytes, body }));
   }
 
@@ -304,8 +289,7 @@ export class Channel {
       case "send":
         // A key update that the peer asks for after our close_notify is owed no answer. RFC 9846 §6.1.
         if (this.#writeEnded) return;
-        if (this.#config.settings.keyLog && this.role === "client")
-          this.#clientRandom ??= effect.message.slice(6, 38);
+        if (this.role === "client") this.#keyLog?.begin(effect.message);
         this.#records.writeHandshake(effect.message);
         return;
       case "send_change_cipher_spec":
@@ -339,29 +323,23 @@ export class Channel {
         this.#events.push({ event: "connected", established: effect.established });
         return;
       case "session":
-        this.#events.push({ event: "session", session: effect.session });
-        return;
       case "store_ticket":
-        this.#events.push({ event: "store_ticket", ticket: effect.ticket, state: effect.state });
-        return;
       case "qkd_key_used":
-        this.#events.push({ event: "qkd_key_used", initiator: effect.initiator, keyId: effect.keyId });
+      case "peer_key_update":
+        this.#events.push(eventOf(effect));
         return;
       case "owe_key_update":
         this.#owesUpdate = true;
         return;
-      case "peer_key_update":
-        this.#events.push({ event: "key_update", by: "peer" });
-        return;
       case "log_secret":
-        this.#logSecret(effect.label, effect.secret);
+        this.#log(effect.label, effect.secret);
         return;
     }
   }
 
-  #logSecret(label: string, secret: Uint8Array): void {
-    if (!this.#config.settings.keyLog || this.#clientRandom === undefined) return;
-    this.#events.push({ event: "key_log", line: `${label} ${toHex(this.#clientRandom)} ${toHex(secret)}` });
+  #log(label: string, secret: Uint8Array): void {
+    const line = this.#keyLog?.line(label, secret);
+    if (line !== undefined) this.#events.push({ event: "key_log", line });
   }
 
   #updateKeys(requestPeer: boolean): void {
@@ -370,10 +348,6 @@ export class Channel {
     this.#owesUpdate = false;
     if (answers) this.#apply(this.#engine.step("update_keys", { requestPeer: false }));
     this.#apply(this.#engine.step("update_keys", { requestPeer }));
-  }
-
-  #isForKey(): boolean {
-    return this.#question?.ask === "draw_qkd_key" || this.#question?.ask === "redeem_qkd_key";
   }
 
   #takeQuestion(): Question | undefined {
@@ -394,7 +368,7 @@ export class Channel {
   #fail(error: Error, tellPeer: boolean): void {
     const spoken = this.role === "server" || this.#state !== "new";
     this.#state = "failed";
-    this.#awaitedKey = this.#isForKey();
+    this.#awaitedKey = isForKey(this.#question);
     this.#question = undefined;
     if (tellPeer && spoken && !this.#writeEnded) {
       this.#records.writeAlert(AlertLevel.fatal, AlertDescription[alertFor(error)]);
@@ -422,22 +396,3 @@ const BEFORE_KEY_CHANGES: ReadonlySet<number> = new Set([
 ]);
 
 const NOTHING: readonly ChannelEvent[] = [];
-
-/** The input of the handshake that a refusal becomes, where the handshake can go on without an answer. */
-function refusalOf(question: Question): string | undefined {
-  if (question.ask === "draw_qkd_key" || question.ask === "redeem_qkd_key") return "qkd_failure";
-  return question.ask === "verify_peer" && question.resumes ? "refusal" : undefined;
-}
-
-/** The input of the handshake that the answer to each question becomes. */
-const ANSWERS = {
-  draw_qkd_key: "qkd_key",
-  redeem_qkd_key: "qkd_key",
-  verify_peer: "verdict",
-  choose_identity: "identity",
-  choose_client_identity: "identity",
-  find_psk: "psk",
-  find_ocsp_response: "ocsp_response",
-  sign: "signature",
-  load_ticket: "ticket",
-} as const satisfies Record<Question["ask"], string>;

@@ -1,6 +1,7 @@
 /** The channel as a stream: a Duplex over any Duplex that carries bytes. */
 import { Duplex } from "node:stream";
-import type { Channel, ChannelEvent } from "../channel/channel.ts";
+import type { Channel } from "../channel/channel.ts";
+import type { ChannelEvent } from "../channel/events.ts";
 import { ProtocolError, TrustError } from "../protocol/errors.ts";
 import { encodeSession } from "../handshake/session.ts";
 import { evidence, type SecurityRecord } from "../observe/evidence.ts";

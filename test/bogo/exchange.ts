@@ -1,6 +1,7 @@
 /** One connection: the handshake, what is said after it, and the checks that the runner leaves to us. */
 import { connect, type Socket } from "node:net";
-import { Channel, type ChannelEvent } from "../../src/channel/channel.ts";
+import { Channel } from "../../src/channel/channel.ts";
+import type { ChannelEvent } from "../../src/channel/events.ts";
 import type { ClientConfig, ServerConfig } from "../../src/channel/config.ts";
 import type { Question } from "../../src/handshake/question.ts";
 import { encodeSession } from "../../src/handshake/session.ts";

@@ -2,6 +2,7 @@
 
 import { clientConfig, serverConfig } from "../../src/channel/config.ts";
 import type { ClientOptions, ServerOptions } from "../../src/channel/options.ts";
+import { ANSWERS } from "../../src/channel/inputs.ts";
 import { clientEngine, serverEngine, type Engine } from "../../src/channel/engine.ts";
 import type { Effect } from "../../src/handshake/machine.ts";
 import type { Question } from "../../src/handshake/question.ts";
@@ -30,18 +31,6 @@ export interface Outcome {
   /** The names of the messages in the order in which they went. */
   readonly flow: readonly string[];
 }
-
-const ANSWERED = {
-  draw_qkd_key: "qkd_key",
-  redeem_qkd_key: "qkd_key",
-  verify_peer: "verdict",
-  choose_identity: "identity",
-  choose_client_identity: "identity",
-  find_psk: "psk",
-  find_ocsp_response: "ocsp_response",
-  sign: "signature",
-  load_ticket: "ticket",
-} as const;
 
 /** Runs the two handshakes against each other until both are silent or one has failed. */
 export function engines({ client = {}, server = {}, edit, onQuestion }: EnginesOptions = {}): Outcome {
@@ -80,7 +69,7 @@ export function engines({ client = {}, server = {}, edit, onQuestion }: EnginesO
         const given = answer(effect.question, to);
         const failed = given instanceof Error;
         const refusal = effect.question.ask === "verify_peer" ? "refusal" : "qkd_failure";
-        waiting.unshift({ to, name: failed ? refusal : ANSWERED[effect.question.ask], input: given });
+        waiting.unshift({ to, name: failed ? refusal : ANSWERS[effect.question.ask], input: given });
       }
       if (effect.do !== "send") continue;
       const sent = nameOf(HandshakeType, effect.message[0]!);

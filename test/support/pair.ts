@@ -1,4 +1,5 @@
-import { Channel, type ChannelEvent } from "../../src/channel/channel.ts";
+import { Channel } from "../../src/channel/channel.ts";
+import type { ChannelEvent } from "../../src/channel/events.ts";
 import { clientConfig, serverConfig } from "../../src/channel/config.ts";
 import type { ClientOptions, ServerOptions } from "../../src/channel/options.ts";
 import { TicketKeys } from "../../src/channel/tickets.ts";
