@@ -20,6 +20,7 @@ export function evidenceTable(security: SecurityRecord): string {
     ...qkdRows(security),
     ["we are", partyText(authentication.local)],
     ["peer is", peerText(security)],
+    ...(authentication.peer.sha256 === undefined ? [] : [["  SHA-256", authentication.peer.sha256]]),
     ["policy", `${policy.name}: ECDH ${policy.ecdh}, ML-KEM ${policy.mlkem}, QKD ${policy.qkd}`],
     ...degradedRows(security),
     ...(security.serverName === null ? [] : [["server name", security.serverName]]),

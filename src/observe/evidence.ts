@@ -19,8 +19,10 @@ export interface PartyEvidence {
   readonly scheme?: string;
   /** Readable PSK identity; hexadecimal when it is no text. */
   readonly pskIdentity?: string;
-  /** Certificates the party showed. */
+  /** Certificates the party showed, now or in the connection that is resumed. */
   readonly certificates: number;
+  /** SHA-256 of its own certificate (DER) or raw public key (SubjectPublicKeyInfo), in hexadecimal. */
+  readonly sha256?: string;
 }
 
 /** The frozen record behind `socket.security`. */
@@ -102,8 +104,8 @@ export function evidence(
     qkd: qkd === undefined ? null : { ...qkd, kmes: qkd.kmes ?? null },
     simulated: qkd?.simulated ?? false,
     authentication: {
-      local: party(local),
-      peer: party(peer),
+      local: party(local, provider),
+      peer: party(peer, provider),
       authorized: verdict.authorized,
       authorizationError: verdict.error?.message ?? null,
     },
@@ -120,10 +122,15 @@ function secret(standing: Standing, source: string | undefined): SecretEvidence 
   return { standing, present: source !== undefined, ...(source === undefined ? {} : { source }) };
 }
 
-function party({ by, scheme, pskIdentity, certificateType, chain }: Authentication): PartyEvidence {
+function party(
+  { by, scheme, pskIdentity, certificateType, chain }: Authentication,
+  provider: CryptoProvider,
+): PartyEvidence {
+  const [leaf] = chain;
   return {
     by,
     certificates: certificateType === "X509" ? chain.length : 0,
+    ...(leaf === undefined ? {} : { sha256: toHex(provider.hash("sha256").digest(leaf)) }),
     ...(scheme === undefined ? {} : { scheme }),
     ...(pskIdentity === undefined ? {} : { pskIdentity: readable(pskIdentity) }),
   };

@@ -27,7 +27,7 @@ const whole: SecurityRecord = {
   simulated: true,
   authentication: {
     local: { by: "none", certificates: 0 },
-    peer: { by: "certificate", certificates: 2, scheme: "mldsa65" },
+    peer: { by: "certificate", certificates: 2, scheme: "mldsa65", sha256: "0123456789abcdef" },
     authorized: true,
     authorizationError: null,
   },
@@ -70,6 +70,7 @@ test("the table names each secret, its source and its standing, and says when a 
     "  form       imported PSK (RFC 9258)",
     "we are       unknown (nothing was asked for)",
     "peer is      known by certificate (mldsa65, chain of 2), verified",
+    "  SHA-256    0123456789abcdef",
     "policy       hybrid: ECDH preferred, ML-KEM required, QKD required",
     "degraded     no",
     "server name  localhost",

@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, createSecretKey } from "node:crypto";
+import { createHash, createPrivateKey, createPublicKey, createSecretKey } from "node:crypto";
 import { once } from "node:events";
 import { describe, expect, test, vi } from "vitest";
 import type { ConnectOptions, PeerToVerify, ServerOptions } from "../../src/index.ts";
@@ -99,6 +99,8 @@ describe("a connection with raw public keys", () => {
     expect(socket.getPeerCertificate()).toEqual({});
     expect(socket.getPeerX509Certificate()).toBeUndefined();
     expect(socket.getCertificate()).toEqual({});
+    const digest = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+    expect(socket.security?.authentication.peer.sha256).toBe(digest(spkiOf(own)));
     expect(socket.security?.authentication).toMatchObject({
       authorized: true,
       local: { by: "rawPublicKey", scheme: "ed25519", certificates: 0 },

@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { TicketKeys } from "../../src/channel/tickets.ts";
 import { decodeSession, encodeSession } from "../../src/handshake/session.ts";
 import { evidence } from "../../src/observe/evidence.ts";
-import { provider } from "../support/credentials.ts";
+import { toHex } from "../../src/protocol/bytes.ts";
+import { credentials, provider } from "../support/credentials.ts";
 import { Pair, type Side } from "../support/pair.ts";
 
 const recordOf = (pair: Pair, side: Side) =>
@@ -49,4 +50,17 @@ describe("RFC 9846 §4.3.10 and §8.3: how far apart two ends have the age of a 
     }).run();
     expect(recordOf(second, "server")).toMatchObject({ resumed: true, ticketAgeSkewMs: 0 });
   });
+});
+
+test("who showed a certificate is named by its SHA-256, also when resumed; who showed none is not", () => {
+  const server = { tickets: { sealer: new TicketKeys({ provider, now: Date.now }) } };
+  const pair = new Pair({ server }).run();
+  const [leaf] = credentials().identity.chain;
+  const sha256 = toHex(provider.hash("sha256").digest(leaf as Uint8Array));
+  const peer = { by: "certificate", certificates: 1, sha256 };
+  expect(recordOf(pair, "client").authentication.peer).toMatchObject(peer);
+  expect(recordOf(pair, "server").authentication.local).toMatchObject({ sha256 });
+  expect(recordOf(pair, "server").authentication.peer).not.toHaveProperty("sha256");
+  const again = recordOf(new Pair({ client: { session: pair.session! }, server }).run(), "client");
+  expect(again).toMatchObject({ resumed: true, authentication: { peer: { by: "resumption", sha256 } } });
 });
