@@ -23,6 +23,19 @@ test("what runs in a way that it never ran before is new, once; other code does 
   expect(coverage.take()).toBe(false);
 });
 
+test("a block counts once, however it is reached and with what", () => {
+  coverage.forget();
+  const isNew = (...inputs: number[][]): boolean => {
+    for (const bytes of inputs) planted(Uint8Array.from(bytes));
+    return coverage.takeBlocks();
+  };
+  expect(isNew([0])).toBe(true);
+  expect(isNew([0], [0], [1])).toBe(false);
+  expect(isNew([0], [0x7f], [1])).toBe(true);
+  expect(isNew([0x7f], [0x7f, 1])).toBe(false);
+  expect(isNew([0x7f, 0x80])).toBe(true);
+});
+
 test("what was forgotten is new again", () => {
   planted(new Uint8Array(2));
   coverage.forget();

@@ -6,6 +6,9 @@ const MOST = 6;
 /** Ways through one function that are told apart; a loop over anything would have no end of them. */
 const WAYS = 300;
 
+const holds = ({ startOffset, endOffset }: Profiler.CoverageRange, { start, end }: Block): boolean =>
+  startOffset <= start && end <= endOffset;
+
 interface Block {
   readonly start: number;
   readonly end: number;
@@ -48,15 +51,12 @@ export class Coverage {
    * blocks, or the same ones much more or much less often.
    */
   take(): boolean {
-    const { result } = this.#post("Profiler.takePreciseCoverage") as Profiler.TakePreciseCoverageReturnType;
-    let isNew = false;
-    for (const { scriptId, url, functions } of result) {
-      let ours = this.#ours.get(scriptId);
-      if (ours === undefined) this.#ours.set(scriptId, (ours = this.#concerns(url)));
-      if (!ours) continue;
-      for (const { ranges } of functions) if (this.#isNew(scriptId, ranges)) isNew = true;
-    }
-    return isNew;
+    return this.#each((name, ranges) => this.#isNewWay(name, ranges));
+  }
+
+  /** Whether all that ran since the last call, taken together, reached a block that nothing reached before. */
+  takeBlocks(): boolean {
+    return this.#each((name, ranges) => this.#isNewBlock(name, ranges));
   }
 
   stop(): void {
@@ -64,10 +64,24 @@ export class Coverage {
     this.#session.disconnect();
   }
 
-  #isNew(scriptId: string, ranges: readonly Profiler.CoverageRange[]): boolean {
-    const [whole] = ranges;
-    if (whole === undefined || whole.count === 0) return false;
-    const name = `${scriptId} ${whole.startOffset}`;
+  /** True when any function of ours that ran is new in this sense. */
+  #each(isNew: (name: string, ranges: readonly Profiler.CoverageRange[]) => boolean): boolean {
+    const { result } = this.#post("Profiler.takePreciseCoverage") as Profiler.TakePreciseCoverageReturnType;
+    let any = false;
+    for (const { scriptId, url, functions } of result) {
+      let ours = this.#ours.get(scriptId);
+      if (ours === undefined) this.#ours.set(scriptId, (ours = this.#concerns(url)));
+      if (!ours) continue;
+      for (const { ranges } of functions) {
+        const [whole] = ranges;
+        if (whole === undefined || whole.count === 0) continue;
+        if (isNew(`${scriptId} ${whole.startOffset}`, ranges)) any = true;
+      }
+    }
+    return any;
+  }
+
+  #isNewWay(name: string, ranges: readonly Profiler.CoverageRange[]): boolean {
     let ways = this.#ways.get(name);
     if (ways === undefined) this.#ways.set(name, (ways = new Set()));
     let way = "";
@@ -76,12 +90,12 @@ export class Coverage {
     }
     if (ways.has(way) || ways.size >= WAYS) return false;
     ways.add(way);
-    this.#count(name, ranges);
+    this.#isNewBlock(name, ranges);
     return true;
   }
 
   /** V8 leaves out a block that ran as often as the one around it: it was reached where it is in none that was not. */
-  #count(name: string, ranges: readonly Profiler.CoverageRange[]): void {
+  #isNewBlock(name: string, ranges: readonly Profiler.CoverageRange[]): boolean {
     const known = this.#blocks.get(name) ?? new Map<string, Block>();
     this.#blocks.set(name, known);
     for (const { startOffset: start, endOffset: end } of ranges) {
@@ -89,11 +103,13 @@ export class Coverage {
       if (!known.has(key)) known.set(key, { start, end, reached: false });
     }
     const missed = ranges.filter(({ count }) => count === 0);
+    let isNew = false;
     for (const block of known.values()) {
-      block.reached ||= !missed.some(
-        ({ startOffset, endOffset }) => startOffset <= block.start && block.end <= endOffset,
-      );
+      if (block.reached || missed.some((range) => holds(range, block))) continue;
+      block.reached = true;
+      isNew = true;
     }
+    return isNew;
   }
 
   #post(method: string, params: object = {}): unknown {

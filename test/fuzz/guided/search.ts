@@ -26,7 +26,10 @@ export interface Target {
 
 /** What tells the search that an input was new; without one it is blind. */
 export interface Guide {
+  /** Whether what ran since the last call went a way that nothing went before. */
   take(): boolean;
+  /** Whether it came to a place where nothing was before. */
+  takeBlocks(): boolean;
 }
 
 export interface Limits {
@@ -58,6 +61,7 @@ export interface Report {
 /** Bytes that one input may leave on the heap before the collector comes round. */
 const MOST_HEAP_BYTES = 64 * 2 ** 20;
 const DRAWN = 2000;
+const TOGETHER = 7;
 
 interface Kept {
   readonly bytes: Uint8Array;
@@ -87,11 +91,13 @@ export function search(target: Target, guide: Guide | undefined, limits: Limits)
       if (!findings.has(kind)) findings.set(kind, { input: toHex(input), error });
     }
   };
+  const names = new Set<string>();
   const keep = (bytes: Uint8Array): void => {
-    corpus.push({ bytes, uses: 0 });
-    if (directory === undefined) return;
     const name = createHash("sha256").update(bytes).digest("hex").slice(0, 20);
-    writeFileSync(join(directory, name), bytes);
+    if (names.has(name)) return;
+    names.add(name);
+    corpus.push({ bytes, uses: 0 });
+    if (directory !== undefined) writeFileSync(join(directory, name), bytes);
   };
 
   guide?.take();
@@ -104,16 +110,29 @@ export function search(target: Target, guide: Guide | undefined, limits: Limits)
   if (corpus.length === 0) corpus.push({ bytes: new Uint8Array(0), uses: 0 });
 
   const draws = drawn(limits.seed);
-  while (!isOver()) {
+  const child = (): Uint8Array => {
     const { places, edits } = draws();
     const parent = leastUsed(corpus, places);
     parent.uses++;
     const donor = corpus[places[0] % corpus.length] as Kept;
     let bytes = parent.bytes;
     for (const edit of edits) bytes = edited(bytes, donor.bytes, edit);
-    bytes = bytes.slice(0, maxBytes);
+    return bytes.slice(0, maxBytes);
+  };
+  const lookAt = (bytes: Uint8Array): void => {
     attempt(bytes);
     if (guide?.take()) keep(bytes);
+  };
+  while (!isOver()) {
+    lookAt(child());
+    // To look costs as much as to run, so that most are looked at together, and one by one only where they led further.
+    const together: Uint8Array[] = [];
+    while (together.length < TOGETHER && !isOver()) {
+      const bytes = child();
+      attempt(bytes);
+      together.push(bytes);
+    }
+    if (guide?.takeBlocks()) for (const bytes of together) lookAt(bytes);
   }
   const perSecond = (1000 * count) / (performance.now() - began);
   return { inputs: count, perSecond, corpus: corpus.length, findings: [...findings.values()] };

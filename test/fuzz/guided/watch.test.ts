@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { Watch } from "./watch.ts";
 
 const watch = new URL("watch.ts", import.meta.url).href;
@@ -15,16 +15,14 @@ const HANGS = `
 test("an input that does not come to an end ends the process, which says what it was, as far as there is room", async () => {
   const words = ["--import", "tsx", "--input-type=module", "-e", HANGS];
   const child = spawn(process.execPath, words, { stdio: ["ignore", "ignore", "pipe"] });
-  try {
-    let said = "";
-    child.stderr.on("data", (bytes: Buffer) => (said += bytes.toString()));
-    const signal = await new Promise((resolve) => child.once("close", (_, by) => resolve(by)));
-    expect(signal).toBe("SIGKILL");
-    expect(said).toContain("a loop did not come to an end");
-    expect(said).toContain("the input cafe0001\n");
-  } finally {
-    child.kill("SIGKILL");
-  }
+  // Also where the test is given up because it takes too long.
+  onTestFinished(() => void child.kill("SIGKILL"));
+  let said = "";
+  child.stderr.on("data", (bytes: Buffer) => (said += bytes.toString()));
+  const signal = await new Promise((resolve) => child.once("close", (_, by) => resolve(by)));
+  expect(signal).toBe("SIGKILL");
+  expect(said).toContain("a loop did not come to an end");
+  expect(said).toContain("the input cafe0001\n");
 });
 
 test("what an input throws comes through, and the next one is watched again", async () => {

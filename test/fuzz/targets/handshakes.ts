@@ -46,7 +46,12 @@ const onlyRaw = (_: Side, question: Question): unknown => {
 };
 
 /** Of an object of its own, since what was compressed is kept with it. */
-const rsa = () => ({ ...credentials("rsa").identity, ocspResponse: Uint8Array.of(1, 2, 3) });
+const stapled = {
+  ocspResponse: Uint8Array.of(1, 2, 3),
+  signedCertificateTimestampList: [Uint8Array.of(4, 5), Uint8Array.of(6)],
+};
+const rsa = () => ({ ...credentials("rsa").identity, ...stapled });
+const ecdsa = () => ({ ...credentials().identity, ...stapled });
 const certificateCompression = compressorsNamed(["zlib", "brotli"]);
 
 const handshakes: readonly { readonly name: string; readonly options: () => PairOptions }[] = [
@@ -62,6 +67,10 @@ const handshakes: readonly { readonly name: string; readonly options: () => Pair
         dangerous: { allowClassical: true },
         alpn: ["h2", "http/1.1"],
         requestOCSP: true,
+        requestSCT: true,
+        keyLog: true,
+        permuteExtensions: true,
+        credentials: [ecdsa()],
         certificateCompression,
         grease: true,
         recordSizeLimit: 100,
@@ -76,12 +85,13 @@ const handshakes: readonly { readonly name: string; readonly options: () => Pair
         certificateCompression,
         grease: true,
         clientAuth: "request",
+        requestSCT: true,
+        padding: 50,
         certificateAuthorities: [credentials().ca.subject.der],
         tickets: { sealer },
         demandsCookie: true,
         recordSizeLimit: 200,
       },
-      clientCredentials: credentials(),
     }),
   },
   {

@@ -1,6 +1,7 @@
 import type { Target } from "../guided/search.ts";
 import { certificates } from "./certificates.ts";
 import { liars, meddlers } from "./handshakes.ts";
+import { hellos } from "./hellos.ts";
 import { keys } from "./keys.ts";
 import { records, wire } from "./records.ts";
 import { stored } from "./stored.ts";
@@ -11,6 +12,7 @@ export const targets: readonly Target[] = [
   certificates,
   keys,
   stored,
+  hellos,
   liars,
   meddlers,
   records,
