@@ -13,6 +13,7 @@ export { nobleProvider } from "./crypto/noble.ts";
 export type { CryptoProvider } from "./crypto/provider.ts";
 export { trustAnchors } from "./pki/anchors.ts";
 export { parseCertificate } from "./pki/certificate.ts";
+export { issueDelegatedCredential, loadDelegatedIdentity } from "./pki/delegated-credential.ts";
 export { loadIdentity, loadRawIdentity } from "./pki/identity.ts";
 export { publicKeysFromPem } from "./pki/raw-public-key.ts";
 export { certificatesFromPem } from "./pki/pem.ts";

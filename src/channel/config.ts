@@ -179,6 +179,7 @@ function sharedSettings(options: SharedOptions, hasSource: boolean): Settings {
     psks: list(options, "psks", "pre-shared keys", isPsk).map(pskOf),
     ...(limit === undefined ? {} : { recordSizeLimit: whole(options, "recordSizeLimit", limit, 64, 16_385) }),
     grease: flag(options, "grease", false),
+    acceptDelegatedCredentials: flag(options, "acceptDelegatedCredentials", false),
     requestSCT: flag(options, "requestSCT", false),
     keyLog: flag(options, "keyLog", false),
     now: options.now,

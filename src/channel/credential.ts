@@ -5,6 +5,7 @@ import { schemeOf } from "../crypto/schemes.ts";
 import type { KeyKind } from "../crypto/provider.ts";
 import { publicKeyInfo } from "../pki/algorithm.ts";
 import { parseCertificate } from "../pki/certificate.ts";
+import { readDelegatedCredential } from "../pki/delegated-credential.ts";
 import { parseDer } from "../pki/der.ts";
 import { faultOf } from "../pki/identity.ts";
 import type { Credential } from "../handshake/question.ts";
@@ -25,7 +26,8 @@ export function credentialsOf(options: {
   return credentials;
 }
 
-function check({ chain, key, schemes, certificateType = "X509", ...stapled }: Credential): void {
+function check(credential: Credential): void {
+  const { chain, key, schemes, certificateType = "X509", delegatedCredential, ...stapled } = credential;
   if (!Object.hasOwn(CertificateType, certificateType))
     throw wrong(`certificateType is one of ${Object.keys(CertificateType).join(", ")}`);
   const [leaf] = Array.isArray(chain) ? chain : [];
@@ -34,9 +36,13 @@ function check({ chain, key, schemes, certificateType = "X509", ...stapled }: Cr
   if (certificateType === "RawPublicKey" && chain.length > 1) throw wrong("a raw public key comes alone");
   named(schemes, "credentials", SignatureScheme);
   checkStapled(stapled, "credentials");
+  const delegated = delegatedCredential === undefined ? undefined : delegatedKey(delegatedCredential);
+  if (delegated !== undefined && certificateType === "RawPublicKey")
+    throw wrong("a raw public key delegates to no other");
   // A key that is here was read together with its certificate.
   if (key !== "external") return;
-  const kind = certificateType === "RawPublicKey" ? rawKind(leaf) : leafKind(leaf);
+  const own = certificateType === "RawPublicKey" ? rawKind(leaf) : leafKind(leaf);
+  const kind = delegated === undefined ? own : rawKind(delegated);
   if (kind === undefined) throw wrong("the public key is of a kind that is not supported");
   const stray = schemes.find((name) => schemeOf(SignatureScheme[name])?.kind !== kind);
   if (stray !== undefined) throw wrong(`${stray} does not fit a key of kind ${kind}`);
@@ -57,6 +63,12 @@ export function checkStapled(
     throw fault("signedCertificateTimestampList", "holds at least one timestamp, and none that is empty");
   if (timestamps.reduce((sum, { length }) => sum + 2 + length, 0) > 0xffff)
     throw fault("signedCertificateTimestampList", "has more than 65535 bytes");
+}
+
+/** The SubjectPublicKeyInfo that a certificate delegated to. */
+function delegatedKey(bytes: Uint8Array): Uint8Array {
+  if (!isBytes(bytes)) throw wrong("delegatedCredential is not made of bytes");
+  return readable("delegatedCredential", () => readDelegatedCredential(bytes)).cred.ASN1_subjectPublicKeyInfo;
 }
 
 function leafKind(der: Uint8Array): KeyKind | undefined {

@@ -51,6 +51,8 @@ export interface SharedOptions {
   readonly certificateCompression?: readonly CertificateCompressor[];
   /** Send reserved values, so that peers go on passing over what they do not know; default false. RFC 8701. */
   readonly grease?: boolean;
+  /** Take a key that the peer's certificate delegated to in place of its own; default false. RFC 9345. */
+  readonly acceptDelegatedCredentials?: boolean;
   /** Ask the peer for the signed certificate timestamps of its certificate, for `verify_peer` to judge; default false. */
   readonly requestSCT?: boolean;
   readonly keyLog?: boolean;
@@ -127,6 +129,7 @@ const SHARED = [
   "padding",
   "certificateCompression",
   "grease",
+  "acceptDelegatedCredentials",
   "requestSCT",
   "keyLog",
   "limits",

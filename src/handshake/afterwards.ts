@@ -24,7 +24,7 @@ export function onSessionTicket(
   message: HandshakeMessage,
   settings: ClientSettings,
 ): Step<ClientState> {
-  if (!settings.resumption) return moveTo(state);
+  if (!settings.resumption || !state.connected.resumable) return moveTo(state);
   const { ticket_lifetime, ticket_age_add, ticket_nonce, ticket } = decode(NewSessionTicket, message.body);
   if (ticket_lifetime > MAX_TICKET_LIFETIME_SECONDS) {
     throw illegalParameter(`new_session_ticket: lifetime ${ticket_lifetime} s is over seven days`);

@@ -2,17 +2,21 @@ import { concat, EMPTY, equal, utf8 } from "../protocol/bytes.ts";
 import { ProtocolError, TrustError } from "../protocol/errors.ts";
 import {
   CertificateStatusType,
+  ExtensionType,
   nameOf,
   SignatureScheme,
   type CertificateTypeName,
   type SignatureSchemeName,
 } from "../protocol/iana.ts";
 import { schemeOf } from "../crypto/schemes.ts";
-import type { HashAlgorithm, SignatureAlgorithm, VerifyingKey } from "../crypto/provider.ts";
-import { decode } from "../wire/codec.ts";
+import type { HashAlgorithm, SignatureAlgorithm } from "../crypto/provider.ts";
+import { decode, encode } from "../wire/codec.ts";
+import { DelegatedCredential } from "../wire/delegated.ts";
 import { Certificate, CertificateVerify, encodeHandshake, Finished } from "../wire/handshake.ts";
+import type { PeerKey } from "../pki/delegated-credential.ts";
 import { finishedData } from "../schedule/stages.ts";
-import { decryptError, illegalParameter, unsupportedExtension } from "./fault.ts";
+import { takesDelegated } from "./delegated.ts";
+import { decryptError, illegalParameter, unexpectedMessage, unsupportedExtension } from "./fault.ts";
 import type { Authentication } from "./established.ts";
 import type { Credential, Verdict } from "./question.ts";
 import type { Settings } from "./settings.ts";
@@ -39,6 +43,7 @@ export interface ChosenCredential {
 export interface CertificateWishes {
   readonly signature_algorithms?: readonly number[] | undefined;
   readonly certificate_authorities?: readonly Uint8Array[] | undefined;
+  readonly delegated_credential?: readonly number[] | undefined;
 }
 
 /**
@@ -48,13 +53,18 @@ export interface CertificateWishes {
 export function chooseCredential(
   credentials: readonly Credential[],
   types: readonly CertificateTypeName[],
-  { signature_algorithms: offered = [], certificate_authorities: authorities = [] }: CertificateWishes,
+  wishes: CertificateWishes,
+  nowMs: number,
 ): ChosenCredential | undefined {
+  const { signature_algorithms: offered = [], certificate_authorities: authorities = [] } = wishes;
   for (const credential of credentials) {
     const { issuers } = credential;
     if (!types.includes(typeOf(credential))) continue;
     const wanted = issuers?.some((issuer) => authorities.some((name) => equal(name, issuer))) ?? true;
-    const scheme = wanted ? commonScheme(credential, offered) : undefined;
+    const isDelegated = credential.delegatedCredential !== undefined;
+    if (isDelegated && !takesDelegated(credential, wishes, nowMs)) continue;
+    const usable = isDelegated ? (wishes.delegated_credential ?? []) : offered;
+    const scheme = wanted ? commonScheme(credential, usable) : undefined;
     if (scheme !== undefined) return { credential, scheme };
   }
   return undefined;
@@ -72,6 +82,9 @@ export const shownProof = (credential: Credential, scheme: SignatureSchemeName):
   by: proofOf(typeOf(credential)),
   certificateType: typeOf(credential),
   chain: credential.chain,
+  ...(credential.delegatedCredential === undefined
+    ? {}
+    : { delegatedCredential: credential.delegatedCredential }),
   scheme,
 });
 /** What a side without a credential shows. */
@@ -95,13 +108,16 @@ export function algorithmOf(name: SignatureSchemeName): SignatureAlgorithm {
 /** A Certificate message of ours. RFC 9846 §4.5.1. */
 export function certificateMessage(
   chain: readonly Uint8Array[],
-  { ocspResponse: response, signedCertificateTimestampList: timestamps }: Stapled = {},
+  { ocspResponse: response, signedCertificateTimestampList: timestamps, delegatedCredential }: Stapled = {},
 ): Uint8Array {
   const stapled = {
     ...(response === undefined
       ? {}
       : { status_request: { status_type: CertificateStatusType.ocsp, response } }),
     ...(timestamps === undefined ? {} : { signed_certificate_timestamp: timestamps }),
+    ...(delegatedCredential === undefined
+      ? {}
+      : { delegated_credential: decode(DelegatedCredential, delegatedCredential) }),
   };
   return encodeHandshake("certificate", Certificate, {
     certificate_request_context: EMPTY,
@@ -145,6 +161,9 @@ export function readCertificate(
     throw illegalParameter("certificate: more than one raw public key");
   }
   for (const { extensions } of message.certificate_list) {
+    if (extensions.delegated_credential && !asked.has(ExtensionType.delegated_credential)) {
+      throw unexpectedMessage("certificate: a delegated credential that was not asked for"); // RFC 9345 §4.1.1
+    }
     if (extensions.present?.some((type) => !asked.has(type))) {
       throw unsupportedExtension("certificate: an extension that was not asked for");
     }
@@ -153,10 +172,15 @@ export function readCertificate(
     }
   }
   const [leaf] = message.certificate_list;
-  const { status_request: status, signed_certificate_timestamp: timestamps } = leaf?.extensions ?? {};
+  const {
+    status_request: status,
+    signed_certificate_timestamp: timestamps,
+    delegated_credential: delegated,
+  } = leaf?.extensions ?? {};
   return {
     certificateType,
     chain: message.certificate_list.map(({ cert_data }) => cert_data.slice()),
+    ...(delegated === undefined ? {} : { delegatedCredential: encode(DelegatedCredential, delegated) }),
     ...(status === undefined ? {} : { ocspResponse: status.response.slice() }),
     ...(timestamps === undefined
       ? {}
@@ -177,7 +201,7 @@ const proof: unique symbol = Symbol("CertificateVerify was checked");
 export function checkCertificateVerify(
   body: Uint8Array,
   signer: "client" | "server",
-  key: VerifyingKey,
+  key: PeerKey,
   transcriptHash: Uint8Array,
   settings: Settings,
 ): ProvenKey {
@@ -185,6 +209,9 @@ export function checkCertificateVerify(
   const scheme = schemeOf(algorithm);
   if (scheme === undefined || !scheme.handshake || !settings.schemes.includes(scheme.name)) {
     throw illegalParameter(`certificate_verify: ${nameOf(SignatureScheme, algorithm)} was not offered`);
+  }
+  if (key.scheme !== undefined && key.scheme !== scheme.name) {
+    throw illegalParameter(`certificate_verify: ${scheme.name} is not what the key was delegated to for`);
   }
   if (scheme.kind !== key.kind) {
     throw illegalParameter(`certificate_verify: ${scheme.name} does not fit a key of kind ${key.kind}`);

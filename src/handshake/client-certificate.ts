@@ -81,7 +81,8 @@ function showCertificate(
 ): ClientStep {
   const { transcript, clientCertificateType: type } = agreed;
   const { wishes, compression } = request;
-  const own = chooseCredential(credentials, type === undefined ? [] : [type], wishes);
+  const types = type === undefined ? [] : [type];
+  const own = chooseCredential(credentials, types, wishes, settings.now());
   if (own === undefined && settings.insistsOnCertificate) {
     throw nothingInCommon("certificate_request: the server can verify none of our certificates");
   }

@@ -39,6 +39,8 @@ export function complete(
     authorized: server.verdict.authorized,
     peerCertificateType: server.certificateType,
     peerChain: server.chain,
+    // A delegated credential is checked anew for each connection. RFC 9345 §4.1.3.
+    resumable: server.delegatedCredential === undefined,
   };
   return moveTo(
     { at: "CONNECTED", connected },

@@ -1,6 +1,7 @@
 import type { Suite } from "../crypto/suites.ts";
 import type { KeyExchangeGroup } from "../crypto/groups.ts";
-import type { HashAlgorithm, VerifyingKey } from "../crypto/provider.ts";
+import type { HashAlgorithm } from "../crypto/provider.ts";
+import type { PeerKey } from "../pki/delegated-credential.ts";
 import type { HandshakeMessage } from "../record/framer.ts";
 import type { HandshakeSecret } from "../schedule/stages.ts";
 import type { Transcript } from "../schedule/transcript.ts";
@@ -63,7 +64,7 @@ export type ClientState =
       readonly agreed: Agreed;
       readonly request: AskedCertificate | undefined;
       readonly shown: ShownCertificate;
-      readonly key: VerifyingKey;
+      readonly key: PeerKey;
     }
   | {
       readonly at: "WAIT_VERDICT";
@@ -107,6 +108,8 @@ interface ConnectedClient {
   readonly authorized: boolean;
   readonly peerCertificateType: CertificateTypeName;
   readonly peerChain: readonly Uint8Array[];
+  /** Whether tickets are kept. */
+  readonly resumable: boolean;
 }
 
 /** What moves a client: the caller, a message from the server, or an answer from the host. */

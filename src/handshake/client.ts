@@ -20,6 +20,7 @@ import {
   onStart,
 } from "./client-hello.ts";
 import type { Agreed, ClientInputs, ClientState, ServerIdentity } from "./client-state.ts";
+import { peerKey } from "./delegated.ts";
 import { illegalParameter, unsupportedExtension } from "./fault.ts";
 import { moveTo, type Effect, type Machine, type Step } from "./machine.ts";
 import type { Verdict } from "./question.ts";
@@ -141,7 +142,7 @@ function onCertificate(
   if (leaf === undefined) {
     throw new ProtocolError("ERR_TLS_DECODE", "decode_error", "certificate: the server sent none");
   }
-  const key = settings.publicKeyOf(leaf, type);
+  const key = peerKey(shown, "server", settings);
   state.agreed.transcript.add(message.bytes);
   const request = state.at === "WAIT_CERT" ? state.request : undefined;
   return moveTo({ at: "WAIT_CV", agreed: state.agreed, request, shown, key });

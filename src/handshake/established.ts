@@ -25,6 +25,8 @@ export interface Authentication {
   /** DER chain, leaf first, or one SubjectPublicKeyInfo; empty without either. */
   readonly chain: readonly Uint8Array[];
   readonly scheme?: SignatureSchemeName;
+  /** The DelegatedCredential, encoded, whose key signed in the certificate's place. RFC 9345. */
+  readonly delegatedCredential?: Uint8Array;
   /** The OCSP answer that was shown beside the certificate, DER. */
   readonly ocspResponse?: Uint8Array;
   /** The signed certificate timestamps that were shown beside it. */

@@ -26,6 +26,7 @@ import { EarlySecret } from "../schedule/stages.ts";
 import { Transcript } from "../schedule/transcript.ts";
 import { typesToOffer } from "./certificate-type.ts";
 import { compressionOffer } from "./certificate-compression.ts";
+import { delegationOffer } from "./delegated.ts";
 import type { QkdFacts } from "./established.ts";
 import { ordered } from "./extension-order.ts";
 import { nothingInCommon } from "./fault.ts";
@@ -155,6 +156,7 @@ function firstExtensions(
       : {}),
     ...(certificates && settings.requestOCSP ? { status_request: OCSP_REQUEST } : {}),
     ...(certificates ? compressionOffer(settings) : {}),
+    ...(certificates ? delegationOffer(settings) : {}),
     ...(certificates && settings.requestSCT ? { signed_certificate_timestamp: true as const } : {}),
     supported_versions: [TLS13],
     supported_groups: settings.groups.map((group) => group.code),

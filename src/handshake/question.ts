@@ -22,6 +22,8 @@ export type Question =
       readonly name?: string;
       /** The server's OCSP answer, DER, where one was asked for and came; nobody has looked into it yet. */
       readonly ocspResponse?: Uint8Array;
+      /** The DelegatedCredential beside the leaf, encoded and already checked, where its key signed instead. RFC 9345. */
+      readonly delegatedCredential?: Uint8Array;
       /** Each SerializedSCT beside the peer's leaf, where they were asked for and came; unchecked too. RFC 6962 §3.3. */
       readonly signedCertificateTimestampList?: readonly Uint8Array[];
       /** The chain is that of an earlier connection that is about to be resumed; a refusal costs the resumption alone. */
@@ -85,6 +87,8 @@ export interface Credential {
   readonly key: SigningKey | "external";
   /** Signature schemes the key can do, best first. */
   readonly schemes: readonly SignatureSchemeName[];
+  /** A DelegatedCredential, encoded: `key` and `schemes` are then those that the leaf delegated to. RFC 9345. */
+  readonly delegatedCredential?: Uint8Array;
   /** DER, shown to a peer that asks for it. RFC 6066 §8. */
   readonly ocspResponse?: Uint8Array;
   /** Each a SerializedSCT, at least one, shown to a peer that asks for them. RFC 6962 §3.3. */

@@ -25,6 +25,7 @@ import {
 import { commonType, typesOf, unsupportedType } from "./certificate-type.ts";
 import { compressCertificate, compressionOffer } from "./certificate-compression.ts";
 import { chooseProtocol } from "./choose.ts";
+import { delegationOffer } from "./delegated.ts";
 import { missingExtension, nothingInCommon } from "./fault.ts";
 import { reservedExtension, reservedValue } from "./grease.ts";
 import { moveTo, type Effect, type Step } from "./machine.ts";
@@ -136,7 +137,7 @@ function ownCredential(draft: Draft, settings: ServerSettings): ChosenCredential
     // RFC 7250 §4.2 is about clients that name types.
     throw extensions.server_certificate_type === undefined ? nothingInCommon(what) : unsupportedType(what);
   }
-  const own = chooseCredential(candidates, types, extensions);
+  const own = chooseCredential(candidates, types, extensions, settings.now());
   if (own === undefined) throw nothingInCommon("client_hello: no certificate that the client can verify");
   return own;
 }
@@ -246,6 +247,7 @@ function encryptedPart(flight: Flight, settings: ServerSettings): readonly Effec
       ...(grease ? { unnamed: [reservedExtension(provider, EMPTY)] } : {}),
       ...(authorities.length === 0 ? {} : { certificate_authorities: authorities }),
       ...compressionOffer(settings),
+      ...delegationOffer(settings),
       ...(settings.requestSCT ? { signed_certificate_timestamp: true as const } : {}),
     },
   });

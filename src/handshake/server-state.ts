@@ -1,6 +1,7 @@
 import type { Suite } from "../crypto/suites.ts";
 import type { KeyExchangeGroup } from "../crypto/groups.ts";
-import type { HashAlgorithm, VerifyingKey } from "../crypto/provider.ts";
+import type { HashAlgorithm } from "../crypto/provider.ts";
+import type { PeerKey } from "../pki/delegated-credential.ts";
 import type { CertificateTypeName, SignatureSchemeName } from "../protocol/iana.ts";
 import type { HandshakeMessage } from "../record/framer.ts";
 import type { ReadyPsk } from "../schedule/psk.ts";
@@ -119,7 +120,7 @@ export type ServerState =
       readonly at: "WAIT_CV";
       readonly answered: Answered;
       readonly shown: ShownCertificate;
-      readonly key: VerifyingKey;
+      readonly key: PeerKey;
     }
   | {
       readonly at: "WAIT_VERDICT";

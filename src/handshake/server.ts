@@ -17,6 +17,7 @@ import {
 } from "./authenticate.ts";
 import { certificateBody } from "./certificate-compression.ts";
 import { checkSecondHello, chooseGroup, readHello, retryMessage } from "./choose.ts";
+import { peerKey } from "./delegated.ts";
 import type { Authentication, Established } from "./established.ts";
 import { illegalParameter, nothingInCommon } from "./fault.ts";
 import { moveTo, type Effect, type Machine, type Step } from "./machine.ts";
@@ -136,8 +137,7 @@ function onCertificate(
   settings: ServerSettings,
 ): ServerStep {
   const type = answered.flight.requestedCertificateType ?? "X509";
-  const asked = settings.requestSCT ? TIMESTAMPS : undefined;
-  const shown = readCertificate(certificateBody(message, settings), type, settings, asked);
+  const shown = readCertificate(certificateBody(message, settings), type, settings, askedOf(settings));
   answered.flight.draft.transcript.add(message.bytes);
   const [leaf] = shown.chain;
   if (leaf === undefined) {
@@ -146,10 +146,15 @@ function onCertificate(
     }
     return moveTo({ at: "WAIT_FINISHED", answered, client: { ...shown, verdict: { authorized: false } } });
   }
-  return moveTo({ at: "WAIT_CV", answered, shown, key: settings.publicKeyOf(leaf, type) });
+  return moveTo({ at: "WAIT_CV", answered, shown, key: peerKey(shown, "client", settings) });
 }
 
-const TIMESTAMPS: ReadonlySet<number> = new Set([ExtensionType.signed_certificate_timestamp]);
+/** What our CertificateRequest asks to see beside a client's certificate. */
+const askedOf = (settings: ServerSettings): ReadonlySet<number> =>
+  new Set([
+    ...(settings.requestSCT ? [ExtensionType.signed_certificate_timestamp] : []),
+    ...(settings.acceptDelegatedCredentials ? [ExtensionType.delegated_credential] : []),
+  ]);
 
 function onCertificateVerify(
   { answered, shown, key }: In<"WAIT_CV">,
@@ -189,7 +194,9 @@ function onFinished(
     { do: "connected", established: describe(answered, client, message.body.slice(), settings) },
   ];
   // Where QKD is required each connection takes a fresh key, so a ticket would never be accepted.
-  if (settings.tickets !== undefined && settings.policy.qkd !== "required" && takesTickets(draft)) {
+  // A delegated credential is checked anew for each connection. RFC 9345 §4.1.3.
+  const resumable = settings.policy.qkd !== "required" && client.delegatedCredential === undefined;
+  if (settings.tickets !== undefined && resumable && takesTickets(draft)) {
     const resumptionSecret = main.resumption(draft.transcript.hash());
     const facts = {
       serverName: draft.received.serverName ?? "",

@@ -54,6 +54,8 @@ export interface Settings {
   readonly maxCertificateBytes: number;
   /** In our order of preference. */
   readonly certificateCompression: readonly CertificateCompressor[];
+  /** Whether the peer may sign with a key that its certificate delegated to. RFC 9345. */
+  readonly acceptDelegatedCredentials: boolean;
   /** Whether the peer is asked for the signed certificate timestamps of its certificate. RFC 6962 §3.3.1. */
   readonly requestSCT: boolean;
 }

@@ -1,9 +1,12 @@
-/** What stands beside a certificate: an OCSP answer and signed certificate timestamps. RFC 9846 §4.5.1.1. */
+/** What stands beside a certificate: an OCSP answer, timestamps, a delegated credential. RFC 9846 §4.5.1.1, RFC 9345. */
 import { CertificateStatusType } from "../protocol/iana.ts";
 import type { Credential } from "./question.ts";
 
 /** What may stand beside a leaf. */
-export type Stapled = Pick<Credential, "ocspResponse" | "signedCertificateTimestampList">;
+export type Stapled = Pick<
+  Credential,
+  "ocspResponse" | "signedCertificateTimestampList" | "delegatedCredential"
+>;
 
 /** What a peer asked to see beside the leaf. */
 export interface StapleWishes {
@@ -14,10 +17,12 @@ export interface StapleWishes {
 
 /** As much of what stands beside this leaf as the peer asked for. */
 export function stapledFor(
-  { ocspResponse, signedCertificateTimestampList }: Stapled,
+  { ocspResponse, signedCertificateTimestampList, delegatedCredential }: Stapled,
   wishes: StapleWishes,
 ): Stapled {
   return {
+    // It was chosen because the peer can make use of it, and without it nobody could of its key.
+    ...(delegatedCredential === undefined ? {} : { delegatedCredential }),
     ...(wantsOcsp(wishes) && ocspResponse !== undefined ? { ocspResponse } : {}),
     ...(wishes.signed_certificate_timestamp && signedCertificateTimestampList !== undefined
       ? { signedCertificateTimestampList }
@@ -33,12 +38,10 @@ export function wantsOcsp({ status_request: status }: StapleWishes): boolean {
 
 /** What stands beside this credential when the host's answer, if it was asked for one, counts instead of its own. */
 export function withHostsWord(
-  { ocspResponse, signedCertificateTimestampList: timestamps }: Stapled,
+  credential: Stapled,
   hosts: Pick<Stapled, "ocspResponse"> | undefined,
 ): Stapled {
-  const own = ocspResponse === undefined ? {} : { ocspResponse };
-  return {
-    ...(timestamps === undefined ? {} : { signedCertificateTimestampList: timestamps }),
-    ...(hosts ?? own),
-  };
+  if (hosts === undefined) return credential;
+  const { ocspResponse: _, ...others } = credential;
+  return { ...others, ...hosts };
 }

@@ -85,6 +85,7 @@ export class SecureContext {
         "padding",
         "grease",
         "limits",
+        "acceptDelegatedCredentials",
       ]),
       certificateCompression: this.#compressors,
       psks: listOf(options.psk),
@@ -92,7 +93,14 @@ export class SecureContext {
   }
 }
 
-const FLAGS = ["production", "pskKe", "grease", "rejectUnauthorized", "keylog"] as const;
+const FLAGS = [
+  "production",
+  "acceptDelegatedCredentials",
+  "pskKe",
+  "grease",
+  "rejectUnauthorized",
+  "keylog",
+] as const;
 
 /** Runs what makes a channel's configuration; a refusal names the option as it is called here. */
 export function inOurWords<T>(make: () => T): T {

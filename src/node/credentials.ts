@@ -2,6 +2,7 @@
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import { UsageError } from "../protocol/errors.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
+import { loadDelegatedIdentity } from "../pki/delegated-credential.ts";
 import { loadIdentity, loadRawIdentity } from "../pki/identity.ts";
 import { checkStapled, credentialsOf } from "../channel/credential.ts";
 import type { Credential } from "../handshake/question.ts";
@@ -29,7 +30,23 @@ export function readCredentials(
   const raw = listOf<Pem | KeyObject>(options.rawKey).map((key) =>
     loadRawIdentity(provider, toPkcs8(key, "rawKey", passphrase)),
   );
-  return [...stapled(certified, options), ...raw, ...credentialsOf(options)];
+  return [...delegated(provider, options), ...stapled(certified, options), ...raw, ...credentialsOf(options)];
+}
+
+function delegated(
+  provider: CryptoProvider,
+  { delegatedCredentials, passphrase }: ContextOptions,
+): readonly Credential[] {
+  return listOf(delegatedCredentials).map(({ cert, key, delegatedCredential }) => {
+    try {
+      const pkcs8 = toPkcs8(key, "key", passphrase);
+      return loadDelegatedIdentity(provider, { cert, key: pkcs8, delegatedCredential });
+    } catch (cause) {
+      if (!(cause instanceof UsageError)) throw cause;
+      const option = "delegatedCredentials";
+      throw new UsageError(cause.code, `${option}: ${cause.message}`, { option, cause });
+    }
+  });
 }
 
 /** Beside the one certificate of `cert`; of several, each one's stands in `credentials`. */

@@ -92,7 +92,15 @@ function verify(
   context: SecureContext,
 ): Verdict | Promise<Verdict> {
   const { checkServerIdentity, verifyPeer } = context.options;
-  const { purpose, chain, certificateType, name, ocspResponse, signedCertificateTimestampList } = question;
+  const {
+    purpose,
+    chain,
+    certificateType,
+    name,
+    ocspResponse,
+    signedCertificateTimestampList,
+    delegatedCredential,
+  } = question;
   // As in node:tls nothing but false lets an unverified peer in.
   const rejectUnauthorized = context.options.rejectUnauthorized !== false;
   const isRaw = certificateType === "RawPublicKey";
@@ -125,6 +133,7 @@ function verify(
       chain,
       certificateType,
       ...(name === undefined ? {} : { name }),
+      ...(delegatedCredential === undefined ? {} : { delegatedCredential }),
       ...(ocspResponse === undefined ? {} : { ocspResponse }),
       ...(signedCertificateTimestampList === undefined ? {} : { signedCertificateTimestampList }),
     });

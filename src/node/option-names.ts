@@ -9,6 +9,8 @@ export const CONTEXT_OPTIONS = [
   "rawKey",
   "rawPublicKeys",
   "passphrase",
+  "delegatedCredentials",
+  "acceptDelegatedCredentials",
   "ocspResponse",
   "signedCertificateTimestampList",
   "credentials",

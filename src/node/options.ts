@@ -64,6 +64,10 @@ export interface ContextOptions {
   readonly ocspResponse?: Uint8Array;
   /** Signed certificate timestamps of `cert`, each as a log gave it, for peers that ask. RFC 6962 §3.3.1. */
   readonly signedCertificateTimestampList?: readonly Uint8Array[];
+  /** Keys that certificates delegated to for some days; shown before `cert`, to peers that take them. RFC 9345. */
+  readonly delegatedCredentials?: readonly DelegatedOptions[];
+  /** Take a key that the peer's certificate delegated to in place of its own; default false. RFC 9345. */
+  readonly acceptDelegatedCredentials?: boolean;
   /** Ready credentials, whose key may live elsewhere (`key: "external"` with `sign`). */
   readonly credentials?: readonly (Credential & { readonly sign?: ExternalSigner })[];
   readonly provider?: CryptoProvider;
@@ -110,6 +114,16 @@ export interface ContextOptions {
   readonly keylog?: boolean;
 }
 
+/** A key that signs in the place of a certificate's own, which need not be here. */
+export interface DelegatedOptions {
+  /** Leaf first. */
+  readonly cert: Pem;
+  /** The delegated key, as `key` is given elsewhere. */
+  readonly key: Pem | KeyObject;
+  /** The DelegatedCredential of RFC 9345 §4, encoded. */
+  readonly delegatedCredential: Uint8Array;
+}
+
 /** A signature by a key that never comes here. */
 export type ExternalSigner = (algorithm: string, message: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 
@@ -128,6 +142,8 @@ export interface PeerToVerify {
   readonly chain: readonly Uint8Array[];
   readonly certificateType: CertificateTypeName;
   readonly name?: string;
+  /** Where the leaf delegated to another key, which signed: the DelegatedCredential, already checked. RFC 9345. */
+  readonly delegatedCredential?: Uint8Array;
   /** The server's OCSP answer (DER), where `requestOCSP` asked for it and it came; to judge it is yours. */
   readonly ocspResponse?: Uint8Array;
   /** Signed certificate timestamps beside the leaf, where `requestSCT` asked and they came; to judge them is yours. */

@@ -19,6 +19,8 @@ export interface PartyEvidence {
   readonly scheme?: string;
   /** Readable PSK identity; hexadecimal when it is no text. */
   readonly pskIdentity?: string;
+  /** Present when it signed with a key that its certificate delegated to. RFC 9345. */
+  readonly delegated?: true;
   /** Certificates the party showed, now or in the connection that is resumed. */
   readonly certificates: number;
   /** SHA-256 of its own certificate (DER) or raw public key (SubjectPublicKeyInfo), in hexadecimal. */
@@ -122,16 +124,15 @@ function secret(standing: Standing, source: string | undefined): SecretEvidence 
   return { standing, present: source !== undefined, ...(source === undefined ? {} : { source }) };
 }
 
-function party(
-  { by, scheme, pskIdentity, certificateType, chain }: Authentication,
-  provider: CryptoProvider,
-): PartyEvidence {
+function party(authentication: Authentication, provider: CryptoProvider): PartyEvidence {
+  const { by, scheme, pskIdentity, certificateType, chain, delegatedCredential } = authentication;
   const [leaf] = chain;
   return {
     by,
     certificates: certificateType === "X509" ? chain.length : 0,
     ...(leaf === undefined ? {} : { sha256: toHex(provider.hash("sha256").digest(leaf)) }),
     ...(scheme === undefined ? {} : { scheme }),
+    ...(delegatedCredential === undefined ? {} : { delegated: true as const }),
     ...(pskIdentity === undefined ? {} : { pskIdentity: readable(pskIdentity) }),
   };
 }

@@ -23,6 +23,9 @@ export const ExtendedKeyUsageOid = {
   clientAuth: "1.3.6.1.5.5.7.3.2",
 } as const;
 
+/** RFC 9345 §4.2. */
+export const DELEGATION_USAGE = "1.3.6.1.4.1.44363.44";
+
 /** What the extensions of a certificate say; absent ones are undefined or empty. RFC 5280 §4.2. */
 export interface Extensions {
   readonly isCa: boolean;
@@ -31,6 +34,8 @@ export interface Extensions {
   readonly keyUsage: readonly KeyUsageName[] | undefined;
   /** Object identifiers. */
   readonly extendedKeyUsage: readonly string[] | undefined;
+  /** DelegationUsage: its key may delegate to others. RFC 9345 §4.2. */
+  readonly delegationUsage: boolean;
   readonly subjectAltNames: readonly GeneralName[];
   readonly subjectAltNamesCritical: boolean;
   readonly nameConstraints: NameConstraints | undefined;
@@ -63,6 +68,7 @@ export function parseExtensions(wrapper: Der | undefined): Extensions {
     pathLength: found.pathLength,
     keyUsage: found.keyUsage,
     extendedKeyUsage: found.extendedKeyUsage,
+    delegationUsage: found.delegationUsage ?? false,
     subjectAltNames: found.subjectAltNames ?? [],
     subjectAltNamesCritical: found.subjectAltNamesCritical ?? false,
     nameConstraints: found.nameConstraints,
@@ -77,6 +83,7 @@ interface Found {
   pathLength?: number | undefined;
   keyUsage?: readonly KeyUsageName[];
   extendedKeyUsage?: readonly string[];
+  delegationUsage?: boolean;
   subjectAltNames?: readonly GeneralName[];
   subjectAltNamesCritical?: boolean;
   nameConstraints?: NameConstraints;
@@ -134,6 +141,11 @@ function read({ oid, critical, octets }: Extension, found: Found): void {
       break;
     case "1.3.6.1.5.5.7.1.1":
       neverCritical(critical, "authority information access");
+      break;
+    case DELEGATION_USAGE:
+      neverCritical(critical, "delegation usage");
+      expectTag(parseDer(octets, "delegation usage"), Tag.null, "delegation usage");
+      found.delegationUsage = true;
       break;
     default:
       if (critical) found.unknownCriticalExtensions.push(oid);

@@ -44,7 +44,7 @@ export function loadIdentity(
     throw new UsageError("ERR_OPTION_INVALID", `\`cert\` ${fault}`, { option: "cert" });
   }
   return Object.freeze({
-    chain: Object.freeze(inOrder(leaf, certificates).map(({ der }) => der)),
+    chain: chainFrom(leaf, certificates),
     key: signingKey,
     schemes: schemesOf(signingKey, leaf.publicKey.modulusBits),
     leaf,
@@ -86,7 +86,12 @@ function fits(scheme: SignatureSchemeName, modulusBits = Number.POSITIVE_INFINIT
   return Math.ceil((modulusBits - 1) / 8) >= hashBits / 4 + 2;
 }
 
-function signingKeyFrom(provider: CryptoProvider, pkcs8: Uint8Array, option: "key" | "rawKey"): SigningKey {
+/** Throws a UsageError naming the option. */
+export function signingKeyFrom(
+  provider: CryptoProvider,
+  pkcs8: Uint8Array,
+  option: "key" | "rawKey",
+): SigningKey {
   try {
     return provider.signingKey(pkcs8);
   } catch (cause) {
@@ -102,6 +107,10 @@ export function faultOf({ version, keyUsage }: Certificate): string | undefined 
     ? "is not meant for digital signatures (key usage)"
     : undefined;
 }
+
+/** The certificates of an identity as they are shown. */
+export const chainFrom = (leaf: Certificate, certificates: readonly Certificate[]): readonly Uint8Array[] =>
+  Object.freeze(inOrder(leaf, certificates).map(({ der }) => der));
 
 /** The leaf, its issuer, that one's issuer …; certificates that are none of these follow at the end. */
 function inOrder(leaf: Certificate, certificates: readonly Certificate[]): readonly Certificate[] {

@@ -40,6 +40,7 @@ export const ExtensionType = {
   compress_certificate: 27, // RFC 8879
   record_size_limit: 28, // RFC 8449
   tls_cert_with_extern_psk: 33, // RFC 9973
+  delegated_credential: 34, // RFC 9345
   pre_shared_key: 41,
   early_data: 42,
   supported_versions: 43,

@@ -2,6 +2,7 @@ import { ProtocolError } from "../protocol/errors.ts";
 import { HandshakeType } from "../protocol/iana.ts";
 import { empty, opaque, rest, struct, u16, u24, u32, u8, vector, type Codec, type Of } from "./codec.ts";
 import { Writer } from "./cursor.ts";
+import { DelegatedCredential } from "./delegated.ts";
 import { extensions } from "./extensions.ts";
 
 /** RFC 9846 §4.4.1. */
@@ -32,6 +33,7 @@ export const CertificateRequest = struct({
     status_request: rest,
     compress_certificate: CertificateCompressionAlgorithms,
     signed_certificate_timestamp: empty,
+    delegated_credential: vector(2, u16, 2, 0xfffe),
   }),
 });
 export type CertificateRequest = Of<typeof CertificateRequest>;
@@ -48,6 +50,7 @@ const CertificateEntry = struct({
   extensions: extensions({
     status_request: CertificateStatus,
     signed_certificate_timestamp: SignedCertificateTimestampList,
+    delegated_credential: DelegatedCredential,
   }),
 });
 export const Certificate = struct({

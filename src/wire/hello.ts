@@ -54,6 +54,7 @@ const clientBodies = {
   compress_certificate: CertificateCompressionAlgorithms,
   record_size_limit: u16,
   tls_cert_with_extern_psk: empty,
+  delegated_credential: vector(2, u16, 2, 0xfffe),
   early_data: empty,
   supported_versions: vector(1, u16, 2, 254),
   cookie: opaque(2, 1),

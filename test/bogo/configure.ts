@@ -13,7 +13,8 @@ import type { CryptoProvider, SigningKey } from "../../src/crypto/provider.ts";
 import { schemes } from "../../src/crypto/schemes.ts";
 import type { Credential } from "../../src/handshake/question.ts";
 import { parseCertificate } from "../../src/pki/certificate.ts";
-import { loadIdentity, loadRawIdentity } from "../../src/pki/identity.ts";
+import { loadDelegatedIdentity } from "../../src/pki/delegated-credential.ts";
+import { loadIdentity, loadRawIdentity, type Identity } from "../../src/pki/identity.ts";
 import {
   CertificateType,
   type CertificateTypeName,
@@ -232,10 +233,7 @@ function credentialOf(
   const identity =
     given.type === "rawPublicKey"
       ? loadRawIdentity(provider, key)
-      : {
-          certificateType: "X509" as const,
-          ...loadIdentity(provider, { cert: readFileSync(given.certFile ?? ""), key }),
-        };
+      : { certificateType: "X509" as const, ...certified(given, key, provider) };
   const allowed = flags.policy === undefined ? undefined : POLICIES[flags.policy].schemes.map(String);
   const preferred = named(given.signingPrefs);
   const wanted = preferred.length === 0 ? identity.schemes : preferred;
@@ -249,6 +247,7 @@ function credentialOf(
       key: flags.async ? "external" : identity.key,
       schemes,
       ...(given.ocspResponse === undefined || flags.declineOcsp ? {} : { ocspResponse: given.ocspResponse }),
+      ...(given.delegated === undefined ? {} : { delegatedCredential: given.delegated }),
       ...(given.timestamps === undefined
         ? {}
         : { signedCertificateTimestampList: decode(Timestamps, given.timestamps) }),
@@ -256,6 +255,14 @@ function credentialOf(
     },
     signingKey: identity.key,
   };
+}
+
+function certified(given: CredentialFlags, key: Uint8Array, provider: CryptoProvider): Identity {
+  const cert = readFileSync(given.certFile ?? "");
+  const { delegated: delegatedCredential } = given;
+  return delegatedCredential === undefined
+    ? loadIdentity(provider, { cert, key })
+    : loadDelegatedIdentity(provider, { cert, key, delegatedCredential });
 }
 
 /** RFC 6962 §3.3, but that it may be empty, for our options to refuse. */

@@ -6,12 +6,13 @@ import { COMPRESSORS } from "./compressors.ts";
 
 /** What one `-new-…-credential` and the flags behind it describe, or the flags before any of them. */
 export interface CredentialFlags {
-  readonly type: "default" | "x509" | "psk" | "rawPublicKey";
+  readonly type: "default" | "delegated" | "x509" | "psk" | "rawPublicKey";
   certFile?: string;
   keyFile?: string;
   signingPrefs: number[];
   mustMatchIssuer?: boolean;
   ocspResponse?: Uint8Array;
+  delegated?: Uint8Array;
   /** As on the wire, with its length in front. */
   timestamps?: Uint8Array;
   pskKey?: Uint8Array;
@@ -312,6 +313,10 @@ const TABLE: Readonly<Record<string, Flag>> = {
 
   "-ocsp-response": ofCredential((it, value) => {
     it.ocspResponse = bytes(value);
+  }),
+  "-new-delegated-credential": credential("delegated"),
+  "-delegated-credential": ofCredential((it, value) => {
+    it.delegated = bytes(value);
   }),
   "-signed-cert-timestamps": ofCredential((it, value) => {
     it.timestamps = bytes(value);

@@ -77,6 +77,7 @@ const SHARED: readonly Row[] = [
   ["certificateCompression", [{ ...compressor, decompress: "inflate" }]],
   ["certificateCompression", [compressor, { ...compressor }]],
   ["grease", "yes"],
+  ["acceptDelegatedCredentials", "yes"],
   ["requestSCT", "yes"],
   ["keyLog", "file"],
   ["limits", 5],

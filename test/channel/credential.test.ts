@@ -2,6 +2,8 @@ import { AsnConvert } from "@peculiar/asn1-schema";
 import { Certificate, Version } from "@peculiar/asn1-x509";
 import { describe, expect, test } from "vitest";
 import { credentialsOf } from "../../src/channel/credential.ts";
+import { generateKeyPair } from "../../src/crypto/node-generate.ts";
+import { issueDelegatedCredential } from "../../src/pki/delegated-credential.ts";
 import { UsageError } from "../../src/protocol/errors.ts";
 import { credentials } from "../support/credentials.ts";
 import { authority, issue, server } from "../pki/bed.ts";
@@ -30,6 +32,19 @@ function firstVersion(der: Uint8Array): Uint8Array {
 }
 
 const unsigning = issue(authority(), { ...server, keyUsage: ["keyAgreement"] }).certificate.der;
+const delegated = {
+  ...external,
+  schemes: ["ed25519"],
+  delegatedCredential: issueDelegatedCredential({
+    signer: "server",
+    leaf: identity.leaf,
+    signingKey: identity.key,
+    algorithm: "ecdsa_secp256r1_sha256",
+    spki: generateKeyPair("ed25519").spki,
+    scheme: "ed25519",
+    notAfterMs: identity.leaf.notBeforeMs + 1000,
+  }),
+};
 const timestamps = (...lengths: number[]) => ({
   ...identity,
   signedCertificateTimestampList: lengths.map((length) => new Uint8Array(length)),
@@ -60,6 +75,16 @@ describe("a credential that no peer would take is a UsageError that names `crede
     ],
     ["no certificate, for a key elsewhere", { ...external, chain: [Uint8Array.of(0x30, 0)] }],
     ["no public key, for a raw key elsewhere", { ...external, certificateType: "RawPublicKey" }],
+    [
+      "RFC 9345 §4: a delegated credential of no syntax",
+      { ...identity, delegatedCredential: Uint8Array.of(1) },
+    ],
+    ["a delegated credential in text", { ...identity, delegatedCredential: "AAFRgA==" }],
+    ["one beside a raw public key", { ...delegated, certificateType: "RawPublicKey" }],
+    [
+      "a scheme that does not fit the delegated key, for a key elsewhere",
+      { ...delegated, schemes: identity.schemes },
+    ],
     ["a scheme for another kind of key, for a key elsewhere", { ...external, schemes: ["ed25519"] }],
   ])("%s", (_, credential) => {
     expect(refusal(credential)).toMatchObject({ option: "credentials", code: "ERR_OPTION_INVALID" });
@@ -72,7 +97,7 @@ describe("a credential that no peer would take is a UsageError that names `crede
       signedCertificateTimestampList: [Uint8Array.of(1), Uint8Array.of(2, 3)],
     } as const;
     const raw = { ...external, certificateType: "RawPublicKey", chain: [identity.leaf.spki] } as const;
-    const given = [identity, stapled, raw] as never;
+    const given = [identity, stapled, raw, delegated] as never;
     expect(credentialsOf({ credentials: given })).toBe(given);
     expect(credentialsOf({})).toEqual([]);
   });

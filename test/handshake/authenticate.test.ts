@@ -193,7 +193,7 @@ describe("§4.5.1.2: which of several credentials is shown", () => {
 
   test("the first that the peer can verify, with a scheme that the peer offered", () => {
     const chosen = (signature_algorithms: readonly number[]) =>
-      chooseCredential([ecdsa, ed25519], ["X509"], { signature_algorithms });
+      chooseCredential([ecdsa, ed25519], ["X509"], { signature_algorithms }, 0);
     expect(chosen(both)).toEqual({ credential: ecdsa, scheme: "ecdsa_secp256r1_sha256" });
     expect(chosen([SignatureScheme.ed25519])).toEqual({ credential: ed25519, scheme: "ed25519" });
     expect(chosen([SignatureScheme.rsa_pkcs1_sha256])).toBeUndefined();
@@ -201,10 +201,15 @@ describe("§4.5.1.2: which of several credentials is shown", () => {
 
   test("one that is for certain CAs, only where the peer names one of them", () => {
     const chosen = (...certificate_authorities: Uint8Array[]) =>
-      chooseCredential([onlyFor(Uint8Array.of(1), issuer), ed25519], ["X509"], {
-        signature_algorithms: both,
-        certificate_authorities,
-      });
+      chooseCredential(
+        [onlyFor(Uint8Array.of(1), issuer), ed25519],
+        ["X509"],
+        {
+          signature_algorithms: both,
+          certificate_authorities,
+        },
+        0,
+      );
     expect(chosen(Uint8Array.of(2), issuer)?.credential.key).toBe(ecdsa.key);
     expect(chosen(Uint8Array.of(2))?.credential).toBe(ed25519);
     expect(chosen()?.credential).toBe(ed25519);

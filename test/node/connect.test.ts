@@ -1,8 +1,13 @@
 import { once } from "node:events";
 import { connect as netConnect, createServer as netServer, type AddressInfo } from "node:net";
 import { describe, expect, test } from "vitest";
+import { generateKeyPair } from "../../src/crypto/node-generate.ts";
 import { connect, createSecureContext, inProcessPair, KeySourceError, UsageError } from "../../src/index.ts";
 import type { ConnectOptions, PeerToVerify } from "../../src/index.ts";
+import { issueDelegatedCredential } from "../../src/pki/delegated-credential.ts";
+import { DELEGATION_USAGE } from "../../src/pki/extensions.ts";
+import { toPem } from "../../src/pki/pem.ts";
+import { authority, issue } from "../pki/bed.ts";
 import { credentials } from "../support/credentials.ts";
 import { connected, failure, listen, reach, read } from "../support/sockets.ts";
 import { fails, scriptedSource } from "../support/scripted-source.ts";
@@ -228,6 +233,25 @@ describe("whom a client trusts", () => {
     expect(seen).toEqual([ocspResponse, undefined, undefined]);
   });
 
+  test("RFC 9345: a server's delegated key is taken by clients that accept one, and is said in verifyPeer and security", async () => {
+    const { cert, ca, key, delegatedCredential } = delegation();
+    const { port } = await listen({
+      delegatedCredentials: [{ cert, key, delegatedCredential }],
+    });
+    const seen: (Uint8Array | undefined)[] = [];
+    const verifyPeer = (peer: PeerToVerify): void => void seen.push(peer.delegatedCredential);
+    const trusted = { ca: [own.caPem, ca], verifyPeer };
+    const party = async (options: ConnectOptions) =>
+      (await connected(reach(port, { ...trusted, ...options }))).security?.authentication.peer;
+    expect(await party({ acceptDelegatedCredentials: true })).toMatchObject({
+      by: "certificate",
+      scheme: "ed25519",
+      delegated: true,
+    });
+    expect(await party({})).not.toHaveProperty("delegated");
+    expect(seen).toEqual([delegatedCredential, undefined]);
+  });
+
   test("RFC 6962 §3.3.1: requestSCT brings verifyPeer the timestamps of the other side, on both sides", async () => {
     const signedCertificateTimestampList = [Uint8Array.of(1, 2), Uint8Array.of(3)];
     const stamped = { ...own.identity, signedCertificateTimestampList };
@@ -451,3 +475,30 @@ describe("a client's key source", () => {
     expect(server.listening).toBe(true);
   });
 });
+
+/** A certificate that may delegate, in PEM, and a key that it delegated to for an hour. */
+function delegation() {
+  const period = { notBeforeMs: Date.now() - 3_600_000, notAfterMs: Date.now() + 3_600_000 };
+  const root = authority(period);
+  const leaf = issue(root, {
+    ...period,
+    dnsNames: ["localhost"],
+    extensions: [{ oid: DELEGATION_USAGE, critical: false, value: Uint8Array.of(5, 0) }],
+  });
+  const { spki, pkcs8 } = generateKeyPair("ed25519");
+  const delegatedCredential = issueDelegatedCredential({
+    signer: "server",
+    leaf: leaf.certificate,
+    signingKey: leaf.key,
+    algorithm: "ecdsa_secp256r1_sha256",
+    spki,
+    scheme: "ed25519",
+    notAfterMs: period.notAfterMs,
+  });
+  return {
+    cert: toPem("CERTIFICATE", leaf.certificate.der),
+    ca: toPem("CERTIFICATE", root.certificate.der),
+    key: toPem("PRIVATE KEY", pkcs8),
+    delegatedCredential,
+  };
+}

@@ -192,7 +192,7 @@ const MESSAGES: Record<string, { codec: Codec<unknown>; around: (block: Uint8Arr
 const codes = field(2, number(2, 0x0403));
 const share = concat([number(2, 0x001d), field(2, filled(32))]);
 const nothing = new Uint8Array(0);
-/** The table of RFC 9846 §4.3 and of RFC 6962, 8449, 7250, 8879, 9973: where each extension may stand, with a body that is right there. */
+/** The table of RFC 9846 §4.3 and of RFC 6962, 8449, 7250, 8879, 9345, 9973: where each extension may stand, with a body that is right there. */
 const TABLE: Record<ExtensionName, Record<string, Uint8Array>> = {
   server_name: { CH: field(2, number(1, 0), field(2, filled(3))), EE: nothing },
   status_request: {
@@ -212,6 +212,17 @@ const TABLE: Record<ExtensionName, Record<string, Uint8Array>> = {
   compress_certificate: { CH: field(1, number(2, 1)), CR: field(1, number(2, 1)) },
   record_size_limit: { CH: number(2, 0x4001), EE: number(2, 0x4001) },
   tls_cert_with_extern_psk: { CH: nothing, SH: nothing },
+  delegated_credential: {
+    CH: codes,
+    CR: codes,
+    CT: concat([
+      number(4, 86_400),
+      number(2, 0x0403),
+      field(3, filled(9)),
+      number(2, 0x0403),
+      field(2, filled(8)),
+    ]),
+  },
   pre_shared_key: {
     CH: concat([field(2, field(2, filled(1)), number(4, 0)), field(2, field(1, filled(32)))]),
     SH: number(2, 0),

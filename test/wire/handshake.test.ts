@@ -64,6 +64,7 @@ holdsCodecRules("RFC 9846 §4.4.2: CertificateRequest", {
         status_request: someBytes(0, 20),
         compress_certificate: someCodes(),
         signed_certificate_timestamp: fc.constant(true as const),
+        delegated_credential: someCodes(),
       },
       { requiredKeys: [] },
     ),
@@ -91,6 +92,15 @@ holdsCodecRules("RFC 9846 §4.5.1: Certificate", {
           {
             status_request: fc.record({ status_type: fc.nat(255), response: someBytes(1, 12) }),
             signed_certificate_timestamp: someOpaque,
+            delegated_credential: fc.record({
+              cred: fc.record({
+                valid_time: fc.nat(0xffffffff),
+                dc_cert_verify_algorithm: code16,
+                ASN1_subjectPublicKeyInfo: someBytes(1, 12),
+              }),
+              algorithm: code16,
+              signature: someBytes(1, 12),
+            }),
           },
           { requiredKeys: [] },
         ),

@@ -66,6 +66,8 @@ const clientHellos = fc.record({
       client_certificate_type: fc.array(fc.nat(255), { minLength: 1, maxLength: 3 }),
       server_certificate_type: fc.array(fc.nat(255), { minLength: 1, maxLength: 3 }),
       compress_certificate: someCodes(),
+      signed_certificate_timestamp: yes,
+      delegated_credential: someCodes(),
       record_size_limit: code16,
       tls_cert_with_extern_psk: yes,
       early_data: yes,
