@@ -1,10 +1,12 @@
 import * as zlib from "node:zlib";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { compressorsNamed } from "../../src/node/certificate-compression.ts";
 import { concat, utf8 } from "../../src/protocol/bytes.ts";
 import { UsageError } from "../../src/protocol/errors.ts";
 import { certificateMessage } from "../../src/handshake/authenticate.ts";
+import type { CertificateCompressor } from "../../src/handshake/settings.ts";
 import { credentials } from "../support/credentials.ts";
+import { connected, listen, reach } from "../support/sockets.ts";
 
 const hasZstd = "zstdCompressSync" in zlib;
 const NAMES = ["zlib", "brotli", ...(hasZstd ? ["zstd"] : [])];
@@ -65,6 +67,27 @@ test.skipIf(!hasZstd)("zstd: a window that needs more than 8 MiB of memory is re
   const params = { [constants.ZSTD_c_windowLog]: 27, [constants.ZSTD_c_contentSizeFlag]: 0 };
   const greedy = zstdCompressSync(new Uint8Array(16 * MIB), { params });
   expect(() => zstd!.decompress!(greedy, 16 * MIB)).toThrow(/./);
+});
+
+test("between two ends of ours, on every connection, and each chain is compressed once", async () => {
+  const [brotli] = compressorsNamed(["brotli"]) as [Required<CertificateCompressor>];
+  const spies = [vi.spyOn(brotli, "compress"), vi.spyOn(brotli, "decompress")];
+  const { certPem: cert, keyPem: key, caPem: ca } = credentials("secp256r1", "nobody else's");
+  const identity = { cert, key, ca, certificateCompression: ["brotli"] } as const;
+  try {
+    const { port } = await listen({ ...identity, requestCert: true });
+    for (let n = 0; n < 3; n++) {
+      const socket = await connected(reach(port, identity));
+      expect(socket.security?.authentication).toMatchObject({
+        authorized: true,
+        local: { by: "certificate" },
+      });
+    }
+    // Both ends show the same chain, of one context.
+    expect(spies.map(({ mock }) => mock.calls.length)).toEqual([1, 6]);
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+  }
 });
 
 describe("names", () => {
