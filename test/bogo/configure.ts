@@ -235,11 +235,9 @@ function credentialOf(
       ? loadRawIdentity(provider, key)
       : { certificateType: "X509" as const, ...certified(given, key, provider) };
   const allowed = flags.policy === undefined ? undefined : POLICIES[flags.policy].schemes.map(String);
-  const preferred = named(given.signingPrefs);
+  const preferred = named(given.signingPrefs).filter((name) => identity.schemes.includes(name));
   const wanted = preferred.length === 0 ? identity.schemes : preferred;
-  const schemes = wanted.filter(
-    (name) => identity.schemes.includes(name) && (allowed?.includes(name) ?? true),
-  );
+  const schemes = wanted.filter((name) => allowed?.includes(name) ?? true);
   return {
     credential: {
       certificateType: identity.certificateType,
