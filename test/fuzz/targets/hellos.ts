@@ -59,7 +59,7 @@ function stream(bytes: Uint8Array, most: number): Uint8Array {
 function heard(input: Uint8Array): void {
   const [which = 0, how = 0] = input;
   const bytes = input.subarray(2);
-  const pair = new Pair(servers[which % servers.length]!);
+  const pair = new Pair(servers[which % servers.length]);
   const sent = how % 2 === 0 ? stream(bytes, MOST_IN_RECORD[(how >> 3) % 4]!) : bytes;
   const piece = PIECES[(how >> 1) % 4]!;
   for (let at = 0; at < sent.length && pair.server.state === "handshaking"; at += piece) {
