@@ -13,114 +13,11 @@ import {
 } from "../../support/tamper.ts";
 import { fromUtf8, toHex, utf8, concat, equal } from "../../../src/protocol/bytes.ts";
 import { HandshakeType } from "../../../src/protocol/iana.ts";
-import { compressorsNamed } from "../../../src/node/certificate-compression.ts";
-import { loadRawIdentity } from "../../../src/pki/identity.ts";
-import type { Question } from "../../../src/handshake/question.ts";
-import { credentials, provider } from "../../support/credentials.ts";
-import { Pair, withQkd, type PairOptions, type Side } from "../../support/pair.ts";
+import { Pair, type PairOptions, type Side } from "../../support/pair.ts";
 import type { Target } from "../guided/search.ts";
-import { afterwards, converse, expectConversation, scenarios, sealer } from "../scenarios.ts";
+import { converse, expectConversation } from "../scenarios.ts";
+import { genuine, handshakes } from "./configurations.ts";
 import { Script, scriptOf } from "./script.ts";
-
-const raw = loadRawIdentity(provider, credentials("ed25519").keyPem);
-const psks = [{ identity: "them", key: new Uint8Array(32).fill(7) }];
-const classical = {
-  groups: ["x25519", "secp256r1"],
-  policy: { mlkem: "off", qkd: "off" },
-  dangerous: { allowClassical: true },
-} as const;
-
-const modes = {
-  policy: { ecdh: "preferred", mlkem: "preferred", qkd: "off" },
-  dangerous: { allowClassical: true },
-} as const;
-
-/** Every leaf and raw key that belongs to anybody here. */
-const genuine = [...credentials().identity.chain, ...credentials("rsa").identity.chain, ...raw.chain].map(
-  toHex,
-);
-
-const onlyRaw = (_: Side, question: Question): unknown => {
-  if (question.ask !== "verify_peer" || question.certificateType === "X509") return undefined;
-  return equal(question.chain[0]!, raw.chain[0]) ? { authorized: true } : new Error("another key");
-};
-
-/** Of an object of its own, since what was compressed is kept with it. */
-const stapled = {
-  ocspResponse: Uint8Array.of(1, 2, 3),
-  signedCertificateTimestampList: [Uint8Array.of(4, 5), Uint8Array.of(6)],
-};
-const rsa = () => ({ ...credentials("rsa").identity, ...stapled });
-const ecdsa = () => ({ ...credentials().identity, ...stapled });
-const certificateCompression = compressorsNamed(["zlib", "brotli"]);
-
-const handshakes: readonly { readonly name: string; readonly options: () => PairOptions }[] = [
-  ...scenarios,
-  afterwards,
-  {
-    name: "all that may be asked for",
-    options: () => ({
-      client: {
-        ...withQkd.client,
-        groups: ["x25519", "secp256r1"],
-        policy: { mlkem: "off", qkd: "preferred" },
-        dangerous: { allowClassical: true },
-        alpn: ["h2", "http/1.1"],
-        requestOCSP: true,
-        requestSCT: true,
-        keyLog: true,
-        permuteExtensions: true,
-        credentials: [ecdsa()],
-        certificateCompression,
-        grease: true,
-        recordSizeLimit: 100,
-      },
-      server: {
-        ...withQkd.server,
-        ...classical,
-        groups: ["secp256r1"],
-        policy: { mlkem: "off", qkd: "preferred" },
-        alpn: ["http/1.1"],
-        credentials: [rsa()],
-        certificateCompression,
-        grease: true,
-        clientAuth: "request",
-        requestSCT: true,
-        padding: 50,
-        certificateAuthorities: [credentials().ca.subject.der],
-        tickets: { sealer },
-        demandsCookie: true,
-        recordSizeLimit: 200,
-      },
-    }),
-  },
-  {
-    name: "raw public keys on both sides",
-    options: () => ({
-      client: {
-        ...classical,
-        credentials: [raw],
-        serverCertificateTypes: ["RawPublicKey", "X509"],
-        clientCertificateTypes: ["RawPublicKey"],
-      },
-      server: {
-        ...classical,
-        credentials: [raw, credentials().identity],
-        clientCertificateTypes: ["RawPublicKey", "X509"],
-        clientAuth: "require",
-        tickets: { sealer },
-      },
-      wire: { onQuestion: onlyRaw },
-    }),
-  },
-  {
-    name: "psk_ke",
-    options: () => ({
-      client: { ...modes, groups: ["x25519"], psks, pskKe: true, authentication: "psk" },
-      server: { ...modes, groups: ["secp384r1"], psks, pskKe: true, credentials: [] },
-    }),
-  },
-];
 
 const PIECES = [1 << 20, 1 << 20, 1, 7, 100];
 
@@ -223,6 +120,7 @@ const seeds = (): Uint8Array[] =>
     [0, 1].flatMap((side) => [
       scriptOf([index, 0, side]),
       scriptOf([index, 0, side], { at: index % 7, how: "field", place: 3 * index, bytes: utf8("q") }),
+      scriptOf([index, 0, side], { at: index % 4, how: "extension", place: index, bytes: utf8("qkd") }),
     ]),
   );
 

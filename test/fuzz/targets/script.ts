@@ -1,10 +1,13 @@
 /** Changes to messages as bytes, so that a search can change the changes. */
 import { concat } from "../../../src/protocol/bytes.ts";
+import { ExtensionType } from "../../../src/protocol/iana.ts";
 import { field } from "../../support/codec-rules.ts";
 import { changesOf } from "../../support/tamper.ts";
+import { extensionsInstead } from "./extension-block.ts";
 
 const HOWS = [
   "field",
+  "extension",
   "write",
   "insert",
   "cut",
@@ -26,6 +29,7 @@ export interface Change {
   readonly bytes: Uint8Array;
 }
 
+const EXTENSIONS = [...Object.values<number>(ExtensionType), 0x0a0a, 0xffff];
 const HEADER_BYTES = 5;
 const MOST_BYTES = 32;
 const MESSAGE_HEADER_BYTES = 4;
@@ -89,6 +93,10 @@ function changed(
   switch (how) {
     case "field":
       return [fieldChanged(message, place)];
+    case "extension": {
+      const type = EXTENSIONS[(bytes[0] ?? 0) % EXTENSIONS.length]!;
+      return [extensionsInstead(message, place, { type, body: bytes.subarray(1) })];
+    }
     case "write":
       return [framed(head, bytes.subarray(0, tail.length), tail.subarray(bytes.length))];
     case "insert":

@@ -11,6 +11,7 @@ import { KeySourceError, ProtocolError, UsageError } from "../../../src/protocol
 import { HandshakeType } from "../../../src/protocol/iana.ts";
 import { readKeys, readMessage, readStatus } from "../../../src/qkd/container.ts";
 import { decode, encode, type Codec } from "../../../src/wire/codec.ts";
+import { DelegatedCredential } from "../../../src/wire/delegated.ts";
 import * as handshake from "../../../src/wire/handshake.ts";
 import * as hello from "../../../src/wire/hello.ts";
 import { ImportedIdentity, parseQkdContext, QkdContext } from "../../../src/wire/psk.ts";
@@ -62,6 +63,7 @@ const PARSERS: Readonly<Record<string, Parse>> = {
   finished: byCodec(handshake.Finished),
   new_session_ticket: byCodec(handshake.NewSessionTicket),
   key_update: byCodec(handshake.KeyUpdate),
+  "delegated credential": byCodec(DelegatedCredential),
   "imported identity": byCodec(ImportedIdentity),
   "qkd context": (bytes) => {
     byCodec(QkdContext)(bytes);
