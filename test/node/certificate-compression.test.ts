@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import * as zlib from "node:zlib";
 import { describe, expect, test, vi } from "vitest";
 import { compressorsNamed } from "../../src/node/certificate-compression.ts";
@@ -75,9 +76,11 @@ test("between two ends of ours, on every connection, and each chain is compresse
   const { certPem: cert, keyPem: key, caPem: ca } = credentials("secp256r1", "nobody else's");
   const identity = { cert, key, ca, certificateCompression: ["brotli"] } as const;
   try {
-    const { port } = await listen({ ...identity, requestCert: true });
+    const { server, port } = await listen({ ...identity, requestCert: true });
     for (let n = 0; n < 3; n++) {
+      const secured = once(server, "secureConnection");
       const socket = await connected(reach(port, identity));
+      await secured;
       expect(socket.security?.authentication).toMatchObject({
         authorized: true,
         local: { by: "certificate" },
