@@ -72,7 +72,7 @@ function host(side: Side, question: Question): unknown {
     case "load_ticket":
       return kept.get(toHex(question.ticket));
     case "find_psk":
-      return { identity: question.identity, key: new Uint8Array(32).fill(7) };
+      return { identity: question.identity, key: new Uint8Array(32).fill(7), hash: "sha256" };
     case "find_ocsp_response":
       return Uint8Array.of(3, 2, 1);
     case "sign":
