@@ -11,8 +11,9 @@ import {
   type CipherSuiteName,
   type NamedGroupName,
 } from "../protocol/iana.ts";
+import { addIdentity, identity, passphrase, stapled } from "./identity-options.ts";
 import { PSK_HASHES, pskOptions, qkdOptions, reserved } from "./key-options.ts";
-import { bad, needed, oneOf, readPassphrase, readPem, seconds, wholeNumber } from "./value.ts";
+import { bad, collect, needed, oneOf, readPem, seconds, wholeNumber } from "./value.ts";
 
 export { formatEndpoint, parseEndpoint, type Endpoint } from "./value.ts";
 
@@ -56,6 +57,7 @@ export interface ChannelFlags {
   readonly padding?: string;
   readonly certificateCompression?: string;
   readonly grease?: boolean;
+  readonly acceptDelegated?: boolean;
   readonly timeout?: string;
   readonly json?: boolean;
 }
@@ -70,6 +72,7 @@ export interface ClientFlags extends ChannelFlags {
 export interface ServerFlags extends ChannelFlags {
   readonly requestCert?: boolean;
   readonly requireCert?: boolean;
+  readonly ocspResponse?: string;
   readonly tickets?: string;
 }
 
@@ -92,7 +95,8 @@ export function addServerOptions(command: Command): Command {
       "--request-cert",
       "ask clients for a certificate; without a valid one they are served as unverified",
     )
-    .option("--require-cert", "serve only clients with a certificate that --ca vouches for");
+    .option("--require-cert", "serve only clients with a certificate that --ca vouches for")
+    .option("--ocsp-response <file>", "an OCSP response (DER) about --cert, for clients that ask for one");
   addShared(command, "an SAE that may connect; repeat for several (default: any that the KME links)");
   return command.option("--tickets <n>", "session tickets for each connection, 0 for none (default: 2)");
 }
@@ -125,6 +129,7 @@ export function serverOptions(flags: ServerFlags): ServerOptions {
   const shared = contextOptions(flags);
   return {
     ...shared,
+    ...stapled(flags),
     ...(qkd === undefined
       ? {}
       : { qkd: { ...qkd, ...(flags.peerSae === undefined ? {} : { allow: flags.peerSae }) } }),
@@ -142,29 +147,6 @@ function addClientOnly(command: Command): Command {
     .option("--insecure", "go on with a server that cannot be verified; the evidence says so")
     .option("--permute-extensions", "write the extensions of ClientHello in an order of chance")
     .option("--qkd-reserve <n>", "draw this many keys ahead, as a client");
-}
-
-function addIdentity(command: Command): Command {
-  command
-    .option("--cert <file>", "PEM certificate chain that we show")
-    .option("--key <file>", "its PEM private key");
-  for (const nth of [2, 3, 4]) {
-    command.option(`--cert${nth} <file>`, `another certificate chain, of another key type`);
-    command.option(`--key${nth} <file>`, "its private key");
-  }
-  return command
-    .option("--raw-key <file>", "PEM private key that we show as it is, without a certificate (RFC 7250)")
-    .option(
-      "--peer-key <file>",
-      "PEM public keys of peers that we trust without certificates; repeat for several",
-      collect,
-    )
-    .option("--passphrase-file <file>", "the passphrase of our private keys that are encrypted; mode 0600")
-    .option(
-      "--ca <file>",
-      "PEM certificates that we trust; repeat for several (default: those of Node)",
-      collect,
-    );
 }
 
 function addShared(command: Command, peerSae: string): void {
@@ -213,16 +195,11 @@ function addShared(command: Command, peerSae: string): void {
       "--keylog <file>",
       "append the connection's secrets, for Wireshark; whoever reads it reads the traffic",
     )
+    .option("--accept-delegated", "take a key that the peer's certificate delegated to (RFC 9345)")
     .option("--grease", "send reserved values, which the peer has to pass over (RFC 8701)")
     .option("--timeout <seconds>", "time limit for the handshake (default: 30)")
     .option("--json", "events as JSON, one object a line");
 }
-
-/** For options that may be repeated. */
-export const collect = (value: string, before: readonly string[] | undefined): readonly string[] => [
-  ...(before ?? []),
-  value,
-];
 
 function contextOptions(flags: ChannelFlags): ContextOptions {
   const psks = pskOptions(flags);
@@ -254,40 +231,13 @@ function contextOptions(flags: ChannelFlags): ContextOptions {
       ? {}
       : { certificateCompression: compressions(flags.certificateCompression) }),
     ...(flags.grease === true ? { grease: true } : {}),
+    ...(flags.acceptDelegated === true ? { acceptDelegatedCredentials: true } : {}),
     ...(flags.keylog === undefined ? {} : { keylog: true }),
   };
 }
 
 const handshakeTimeout = (flags: ChannelFlags): { handshakeTimeout?: number } =>
   flags.timeout === undefined ? {} : { handshakeTimeout: seconds(flags.timeout, "--timeout") };
-
-/** The pairs of certificate and key, each complete, and the key that has no certificate. */
-function identity(flags: ChannelFlags): Pick<ContextOptions, "cert" | "key" | "rawKey" | "passphrase"> {
-  const { rawKey, cert, key, cert2, key2, cert3, key3, cert4, key4 } = flags;
-  const pairs = [
-    [cert, key],
-    [cert2, key2],
-    [cert3, key3],
-    [cert4, key4],
-  ] as const;
-  const read = pairs.flatMap(([certificate, privateKey], index) => {
-    const nth = index === 0 ? "" : String(index + 1);
-    if (certificate === undefined && privateKey === undefined) return [];
-    if (certificate === undefined) throw needed(`--cert${nth}`, `--key${nth} needs its certificate`);
-    if (privateKey === undefined) throw needed(`--key${nth}`, `--cert${nth} needs its private key`);
-    return [{ cert: readPem(certificate, `--cert${nth}`), key: readPem(privateKey, `--key${nth}`) }];
-  });
-  if (read.length === 0 && rawKey === undefined) return {};
-  return {
-    ...(read.length === 0 ? {} : { cert: read.map((each) => each.cert), key: read.map((each) => each.key) }),
-    ...(rawKey === undefined ? {} : { rawKey: readPem(rawKey, "--raw-key") }),
-    ...passphrase(flags),
-  };
-}
-
-/** Of all keys that we read: one that is not encrypted has no use for it. */
-const passphrase = ({ passphraseFile }: ChannelFlags): { passphrase?: string } =>
-  passphraseFile === undefined ? {} : { passphrase: readPassphrase(passphraseFile, "--passphrase-file") };
 
 function policyName(text: string): PolicyName {
   return oneOf(text, "--policy", Object.keys(PRESETS) as PolicyName[]); // Object.keys forgets the names.

@@ -110,10 +110,10 @@ function peerText(security: SecurityRecord): string {
 /** Whether it is up to a verdict who the party is. */
 const isShown = ({ by }: PartyEvidence): boolean => by === "certificate" || by === "rawPublicKey";
 
-function partyText({ by, scheme, pskIdentity, certificates }: PartyEvidence): string {
+function partyText({ by, scheme, pskIdentity, certificates, delegated }: PartyEvidence): string {
   const identity = pskIdentity === undefined ? "" : ` ${JSON.stringify(pskIdentity)}`;
   const words = {
-    certificate: `known by certificate (${scheme ?? "?"}, chain of ${certificates})`,
+    certificate: `known by certificate (${scheme ?? "?"}${delegated === true ? " by a key it delegated to" : ""}, chain of ${certificates})`,
     rawPublicKey: `known by raw public key (${scheme ?? "?"})`,
     psk: `known by pre-shared key${identity}`,
     resumption: "known from an earlier session",

@@ -65,6 +65,15 @@ export function readPem(path: string, option: string): Buffer {
   return bytes;
 }
 
+const MAX_OCSP_BYTES = 2 ** 16;
+
+/** An OCSP response in DER. Throws a UsageError when it is missing, none, or longer than 64 KiB. */
+export function readOcspResponse(path: string, option: string): Buffer {
+  const { bytes } = readRegular(path, option, MAX_OCSP_BYTES);
+  if (bytes[0] !== 0x30) throw badFile(option, `${path} holds no OCSP response in DER`);
+  return bytes;
+}
+
 const MAX_PASSPHRASE_BYTES = 1024;
 
 /**
@@ -126,3 +135,9 @@ const READING: Readonly<Record<string, string>> = {
   ENOENT: "does not exist",
   ENOTDIR: "does not exist",
 };
+
+/** For options that may be repeated. */
+export const collect = (value: string, before: readonly string[] | undefined): readonly string[] => [
+  ...(before ?? []),
+  value,
+];

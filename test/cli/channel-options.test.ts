@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey } from "node:crypto";
+import { createPrivateKey } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -66,38 +66,10 @@ test.each<[string[], ConnectOptions]>([
   [["--timeout", "2.5"], { handshakeTimeout: 2500 }],
   [["--keylog", "keys.log"], { keylog: true }],
   [["--grease"], { grease: true }],
+  [["--accept-delegated"], { acceptDelegatedCredentials: true }],
 ])("both sides: %j", (words, expected) => {
   expect(client(...words)).toMatchObject(expected);
   expect(server(...words)).toMatchObject(expected);
-});
-
-test("certificates, each with its key", () => {
-  const read = server(
-    "--cert",
-    file("server.crt"),
-    "--key",
-    file("server.key"),
-    "--cert3",
-    file("sae-a.crt"),
-    "--key3",
-    file("sae-a.key"),
-  );
-  expect(read.cert).toEqual([readFileSync(file("server.crt")), readFileSync(file("sae-a.crt"))]);
-  expect(read.key).toEqual([readFileSync(file("server.key")), readFileSync(file("sae-a.key"))]);
-});
-
-test("raw public keys: ours, and those of peers", () => {
-  const key = file("server.key");
-  const publicKey = file("server.pub");
-  writeFileSync(publicKey, createPublicKey(readFileSync(key)).export({ type: "spki", format: "pem" }));
-  const words = ["--raw-key", key, "--peer-key", publicKey, "--peer-key", publicKey];
-  const read = {
-    rawKey: readFileSync(key),
-    rawPublicKeys: [readFileSync(publicKey), readFileSync(publicKey)],
-  };
-  expect(client(...words)).toMatchObject(read);
-  expect(server(...words, "--require-cert")).toMatchObject({ ...read, requestCert: true });
-  expect(client(...words)).not.toHaveProperty("cert");
 });
 
 test("what only one side has", () => {

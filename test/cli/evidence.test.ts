@@ -90,6 +90,12 @@ test("the table shows what is missing, why, and who was not verified", () => {
   expect(table).not.toContain("\u001b");
 });
 
+test("a key that a certificate delegated to is named as one", () => {
+  const { peer } = whole.authentication;
+  const authentication = { ...whole.authentication, peer: { ...peer, delegated: true } } as const;
+  expect(evidenceTable({ ...whole, authentication })).toMatch(/^peer is .*by a key it delegated to/m);
+});
+
 test("the line holds the same in short", () => {
   expect(evidenceLine(whole)).toBe(
     "ECDH (x25519) + ML-KEM (ml-kem-768) + QKD (etsi-qkd-014) SIMULATED; TLS_AES_256_GCM_SHA384; " +

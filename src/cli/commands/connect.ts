@@ -1,3 +1,4 @@
+import { rmSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { connect } from "../../node/connect.ts";
 import type { ConnectOptions } from "../../node/options.ts";
@@ -9,11 +10,12 @@ import { interruption } from "../interrupt.ts";
 import { keyLogFile } from "../keylog.ts";
 import { say } from "../output.ts";
 import { forgetSession, readSession, writeSession } from "../session-file.ts";
-import { seconds } from "../value.ts";
+import { seconds, unreadable } from "../value.ts";
 
 interface ConnectFlags extends ClientFlags {
   readonly resume?: string;
   readonly maxTime?: string;
+  readonly ocspFile?: string;
 }
 
 /** Adds `qkd-tls connect`: standard input and output through a channel. */
@@ -31,6 +33,7 @@ export function registerConnect(program: Command): void {
       "--resume <file>",
       "resume the session in this file, if there, and keep the newest one in it (mode 0600)",
     )
+    .option("--ocsp-file <file>", "ask for an OCSP response and keep it (DER) here; to judge it is yours")
     .option("--max-time <seconds>", "end the connection after this time, however it stands")
     .addHelpText("after", `\n${EXAMPLES}`)
     .action((address: string, flags: ConnectFlags) => run(address, flags));
@@ -57,7 +60,9 @@ async function run(address: string, flags: ConnectFlags): Promise<void> {
       ...endpoint,
       signal,
       ...(session === undefined ? {} : { session }),
+      ...(flags.ocspFile === undefined ? {} : { requestOCSP: true }),
     });
+    if (flags.ocspFile !== undefined) keepOcsp(socket, flags.ocspFile);
     keyLog?.watch(socket);
     if (flags.resume !== undefined) keepSessions(socket, flags.resume);
     await converse(socket, flags.json === true);
@@ -88,6 +93,18 @@ function keepSessions(socket: QkdTlsSocket, path: string): void {
       writeSession(path, session);
     } catch (error) {
       socket.destroy(error as Error); // writeSession throws nothing but a UsageError.
+    }
+  });
+}
+
+/** The file is what this connection brought: without an answer there is none. */
+function keepOcsp(socket: QkdTlsSocket, path: string): void {
+  socket.once("OCSPResponse", (response: Buffer | null) => {
+    try {
+      if (response === null) rmSync(path, { force: true });
+      else writeFileSync(path, response);
+    } catch (cause) {
+      socket.destroy(unreadable("--ocsp-file", path, cause));
     }
   });
 }

@@ -1,6 +1,6 @@
 import { spawn, execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer as createNetServer, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -114,6 +114,27 @@ test.concurrent("a connection that is cut is told from one that ended", async ()
   server.close();
   expect(code).not.toBe(0);
   expect(stderr).toMatch(/"event":"error".*"code":"(ERR_TLS_TRUNCATED|ECONNRESET)"/);
+});
+
+test.concurrent("--ocsp-file keeps the OCSP response of this server, and nothing of one without", async () => {
+  const options = { cert: readFileSync(file("server.crt")), key: readFileSync(file("server.key")) };
+  const stapled = Uint8Array.of(0x30, 3, 0x0a, 1, 0);
+  const kept = file("ocsp.der");
+  for (const own of [{ ocspResponse: stapled }, {}]) {
+    const server = createServer({ ...options, ...own }, (socket) => {
+      socket.on("error", () => undefined);
+      socket.end("welcome");
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const words = ["connect", `127.0.0.1:${port}`, "--ca", file("ca.crt"), "--ocsp-file", kept];
+    const { code, stdout } = await qkdTls(words);
+    server.close();
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "welcome" });
+    if ("ocspResponse" in own) expect(readFileSync(kept)).toEqual(Buffer.from(stapled));
+    else expect(existsSync(kept)).toBe(false);
+  }
 });
 
 const openssl = version();
