@@ -52,7 +52,7 @@ export function policyOf(options: SharedOptions, hasSource: boolean): Policy {
 }
 
 export function groupsOf(options: SharedOptions, policy: Policy): readonly KeyExchangeGroup[] {
-  const wanted = options.groups ?? [...GROUPS, ...CLASSICAL_GROUPS];
+  const wanted: readonly NamedGroupName[] = flat(options.groups) ?? [...GROUPS, ...CLASSICAL_GROUPS];
   const groups = named(wanted, "groups", NamedGroup).map((code) => {
     const name = Object.entries(NamedGroup).find(([, value]) => value === code)?.[0] as NamedGroupName;
     const absent = partsOf(name).find((part) => options.provider.backends[part] === undefined);
@@ -68,6 +68,14 @@ export function groupsOf(options: SharedOptions, policy: Policy): readonly KeyEx
   if (allowed.length === 0) throw invalid("groups", `policy ${policy.name} leaves no group`);
   return allowed;
 }
+
+/** What is no list is refused by `named`. */
+const flat = (groups: SharedOptions["groups"]): readonly NamedGroupName[] | undefined =>
+  Array.isArray(groups) ? groups.flat() : (groups as undefined);
+
+/** The lists of groups that rank equal, by code. */
+export const equalGroupsOf = ({ groups = [] }: SharedOptions): readonly (readonly number[])[] =>
+  groups.flatMap((each) => (typeof each === "string" ? [] : [each.map((name) => NamedGroup[name])]));
 
 export function sharesOf(options: ClientOptions, groups: readonly KeyExchangeGroup[]): readonly number[] {
   if (!Array.isArray(options.keyShares)) {
@@ -136,7 +144,8 @@ export function named<T extends Record<string, number>>(
     throw invalid(option, "is not a list with at least one name");
   if (new Set(names).size !== names.length) throw invalid(option, "names something twice");
   return names.map((name) => {
-    const code = Object.hasOwn(registry, name) ? registry[name] : undefined;
+    // A list of one name reads like the name.
+    const code = typeof name === "string" && Object.hasOwn(registry, name) ? registry[name] : undefined;
     if (code === undefined)
       throw invalid(option, `${String(name)} is none of ${Object.keys(registry).join(", ")}`);
     return code;

@@ -13,6 +13,7 @@ import { decodeSession } from "../handshake/session.ts";
 import type { ClientSettings, ServerSettings, Settings } from "../handshake/settings.ts";
 import {
   compressorsOf,
+  equalGroupsOf,
   groupsOf,
   maxSendFragmentOf,
   named,
@@ -142,6 +143,7 @@ export function serverConfig(options: ServerOptions): ServerConfig {
       certificateAuthorities: list(options, "certificateAuthorities", "DER names", isBytes),
       ...(qkd === undefined ? {} : { qkd: { ...qkdSettings(qkd), acceptRaw: qkd.form === "raw" } }),
       ...(tickets === undefined || tickets === false ? {} : { tickets: ticketsOf(tickets) }),
+      equalGroups: equalGroupsOf(options),
       honorOwnOrder: flag(options, "honorOwnOrder", true),
       maxIdentities: framing(options, settings).limits.identitiesPerHello,
       demandsCookie: flag(options, "demandsCookie", false),

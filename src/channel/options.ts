@@ -32,7 +32,8 @@ export interface SharedOptions {
   readonly provider: CryptoProvider;
   readonly now: () => number;
   readonly suites?: readonly CipherSuiteName[];
-  readonly groups?: readonly NamedGroupName[];
+  /** Best first. Those in a list of their own rank equal: a server goes by the client's order among them. */
+  readonly groups?: readonly (NamedGroupName | readonly NamedGroupName[])[];
   readonly signatureSchemes?: readonly SignatureSchemeName[];
   readonly alpn?: readonly string[];
   readonly policy?: PolicyOption;

@@ -139,7 +139,7 @@ export type GroupChoice =
 export function chooseGroup(hello: ClientHello, settings: ServerSettings): GroupChoice {
   const offered = hello.extensions.supported_groups ?? [];
   const shares = hello.extensions.key_share ?? [];
-  const mutual = settings.groups.filter(
+  const mutual = preferred(settings, offered).filter(
     (group) => offered.includes(group.code) && allowsExchange(settings.policy, group),
   );
   const [best] = mutual;
@@ -155,6 +155,19 @@ export function chooseGroup(hello: ClientHello, settings: ServerSettings): Group
     throw missingLeg(settings.policy, "mlkem", "the client offers no group with ML-KEM");
   }
   throw nothingInCommon("client_hello: no key exchange group in common");
+}
+
+/** Our groups in our order, and in the client's where several rank equal. */
+function preferred(
+  { groups, equalGroups }: ServerSettings,
+  offered: readonly number[],
+): readonly KeyExchangeGroup[] {
+  if (equalGroups.length === 0) return groups;
+  const rank = ({ code }: KeyExchangeGroup): number => {
+    const equals = equalGroups.find((codes) => codes.includes(code)) ?? [code];
+    return groups.findIndex((each) => equals.includes(each.code));
+  };
+  return groups.toSorted((a, b) => rank(a) - rank(b) || offered.indexOf(a.code) - offered.indexOf(b.code));
 }
 
 const isMlKem = (code: number): boolean =>

@@ -129,6 +129,8 @@ export interface ServerSettings extends Settings {
     /** Absent when the host keeps the sessions (ticket store). */
     readonly sealer?: TicketSealer;
   };
+  /** Codes of groups that rank equal, so that the client's order counts among them. */
+  readonly equalGroups: readonly (readonly number[])[];
   /** Whether our order of suites counts, or the client's. */
   readonly honorOwnOrder: boolean;
   /** PSK identities looked at per ClientHello. */

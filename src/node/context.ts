@@ -7,7 +7,6 @@ import {
   NamedGroup,
   SignatureScheme,
   type CipherSuiteName,
-  type NamedGroupName,
   type SignatureSchemeName,
 } from "../protocol/iana.ts";
 import { nodeProvider } from "../crypto/node.ts";
@@ -72,7 +71,7 @@ export class SecureContext {
       provider: this.provider,
       now: Date.now,
       ...(suites === undefined ? {} : { suites: suites as readonly CipherSuiteName[] }),
-      ...(groups === undefined ? {} : { groups: groups as readonly NamedGroupName[] }),
+      ...(groups === undefined ? {} : { groups: groups as NonNullable<SharedOptions["groups"]> }),
       ...(schemes === undefined ? {} : { signatureSchemes: schemes as readonly SignatureSchemeName[] }),
       ...(options.ALPNProtocols === undefined ? {} : { alpn: options.ALPNProtocols }),
       ...pick(options, [
@@ -170,7 +169,11 @@ function sameOptions(known: object, given: Readonly<Record<string, unknown>>): b
 function sameValue(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (Array.isArray(a))
-    return Array.isArray(b) && a.length === b.length && a.every((each, at) => each === b[at]);
+    return (
+      Array.isArray(b) &&
+      a.length === b.length &&
+      a.every((each, at) => each === b[at] || (Array.isArray(each) && sameValue(each, b[at])))
+    );
   if (!isLiteral(a) || !isLiteral(b)) return false;
   const names = Object.keys(a);
   return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
@@ -178,7 +181,8 @@ function sameValue(a: unknown, b: unknown): boolean {
 
 /** A copy of what a caller might change later. */
 function snapshot(value: unknown): unknown {
-  if (Array.isArray(value)) return [...(value as readonly unknown[])];
+  if (Array.isArray(value))
+    return value.map((each: unknown) => (Array.isArray(each) ? [...(each as readonly unknown[])] : each));
   return isLiteral(value) ? { ...value } : value;
 }
 

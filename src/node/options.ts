@@ -78,7 +78,8 @@ export interface ContextOptions {
   readonly pskKe?: boolean;
   readonly qkd?: QkdOptions;
   readonly suites?: readonly CipherSuiteName[];
-  readonly groups?: readonly NamedGroupName[];
+  /** Best first. Those in a list of their own rank equal: a server goes by the client's order among them. */
+  readonly groups?: readonly (NamedGroupName | readonly NamedGroupName[])[];
   readonly signatureSchemes?: readonly SignatureSchemeName[];
   /** As in node:tls: suites separated by colons. */
   readonly ciphers?: string;

@@ -97,7 +97,7 @@ function server(
   const theirs = typesOf(flags.acceptedTypes);
   return serverConfig({
     ...sharedOptions(flags, credentials, shared),
-    groups: groupsOf(flags),
+    groups: ranked(groupsOf(flags), flags.groupFlags),
     credentials: credentials.flatMap(({ credential }) => credential ?? []),
     clientAuth: clientAuth(flags, credentials),
     asksForIdentity: flags.rejectsHello !== undefined || flags.failOcsp,
@@ -182,6 +182,20 @@ const LIMITS = { postHandshakeMessagesPerMinute: 32, earlyDataBytes: 16_384, cha
 function groupsOf(flags: Flags): readonly NamedGroupName[] {
   if (flags.policy !== undefined) return POLICIES[flags.policy].groups;
   return flags.groups.length === 0 ? GROUPS : flags.groups.map(groupName);
+}
+
+/** Groups that rank equal with the next one stand in a list with it. */
+function ranked(
+  groups: readonly NamedGroupName[],
+  flags: readonly number[],
+): readonly (readonly NamedGroupName[])[] {
+  const lists: NamedGroupName[][] = [];
+  for (const [at, name] of groups.entries()) {
+    const equal = at > 0 && flags[at - 1] === 1;
+    if (equal) lists.at(-1)?.push(name);
+    else lists.push([name]);
+  }
+  return lists;
 }
 
 function groupName(code: number): NamedGroupName {

@@ -32,6 +32,8 @@ export interface Flags {
   trustCert?: string;
   async: boolean;
   groups: number[];
+  /** 1 for each that ranks equal with the next one. */
+  groupFlags: number[];
   keyShares?: number[];
   verifyPrefs: number[];
   policy?: keyof typeof POLICIES;
@@ -155,6 +157,7 @@ const initial = (): Flags => ({
   credentials: [{ type: "default", signingPrefs: [] }],
   async: false,
   groups: [],
+  groupFlags: [],
   verifyPrefs: [],
   declineAlpn: false,
   rejectAlpn: false,
@@ -344,6 +347,7 @@ const TABLE: Readonly<Record<string, Flag>> = {
   "-max-send-fragment": number("maxSendFragment"),
 
   "-curves": numbers("groups"),
+  "-curves-flags": numbers("groupFlags"),
   "-key-shares": numbers("keyShares"),
   "-no-key-shares": {
     takes: "nothing",

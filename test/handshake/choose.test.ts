@@ -7,6 +7,7 @@ import {
   type EnginesOptions,
   type Outcome,
 } from "../support/engines.ts";
+import type { ServerOptions } from "../../src/channel/options.ts";
 import { concat, utf8 } from "../../src/protocol/bytes.ts";
 import { TLS12 } from "../../src/protocol/iana.ts";
 import { ClientHello, type ClientExtensions } from "../../src/wire/hello.ts";
@@ -424,6 +425,32 @@ describe("whose order counts", () => {
       new Pair({ client: { alpn: ["a", "b"] }, server: { alpn } }).run().client.established;
     expect(chosen(["b", "a"])?.alpn).toBe("b");
     expect(chosen([])?.alpn).toBeUndefined();
+  });
+});
+
+describe("§4.3.7: groups that a server ranks equal", () => {
+  type Groups = NonNullable<ServerOptions["groups"]>;
+  const chosen = (server: Groups, client: Groups, keyShares: number) => {
+    const pair = new Pair({ client: { groups: client, keyShares }, server: { groups: server } }).run();
+    const { group, retried } = pair.server.established!;
+    return { group: group?.name, retried };
+  };
+  const [one, two, three] = ["X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024"] as const;
+
+  test("go by the client's order, and the others by the server's", () => {
+    expect(chosen([[one, two], three], [two, one], 2)).toEqual({ group: two, retried: false });
+    expect(chosen([[two, one], three], [one, two], 2)).toEqual({ group: one, retried: false });
+    expect(chosen([one, two, three], [two, one], 2)).toEqual({ group: one, retried: false });
+    expect(chosen([three, [one, two]], [two, one, three], 3)).toEqual({ group: three, retried: false });
+    expect(chosen([[one], [two]], [two, one], 2)).toEqual({ group: one, retried: false });
+  });
+
+  test("also in the HelloRetryRequest where no share is there", () => {
+    expect(chosen([[one, two]], [two, one], 0)).toEqual({ group: two, retried: true });
+  });
+
+  test("are to a client groups as any others", () => {
+    expect(chosen([two, one], [[one, two]], 1)).toEqual({ group: one, retried: false });
   });
 });
 

@@ -98,6 +98,12 @@ describe("the lists of node:tls, separated by colons", () => {
 test("the same options share one context, others do not", () => {
   expect(contextFor({ ca })).toBe(contextFor({ ca }));
   expect(contextFor({ ca })).not.toBe(contextFor({ ca, keylog: false }));
+  const ranked = (): ContextOptions => ({ ca, groups: [["X25519MLKEM768", "SecP256r1MLKEM768"]] });
+  expect(contextFor(ranked())).toBe(contextFor(ranked()));
+  expect(contextFor(ranked())).not.toBe(
+    contextFor({ ca, groups: [["SecP256r1MLKEM768", "X25519MLKEM768"]] }),
+  );
+  expect(contextFor(ranked())).not.toBe(contextFor({ ca, groups: ["X25519MLKEM768", "SecP256r1MLKEM768"] }));
 });
 
 describe("a wrong value is refused under the name that the caller used", () => {
