@@ -37,6 +37,7 @@ export class Channel {
   readonly #keyLog: KeyLog | undefined;
   #handshakeBytes = 0;
   #keyUpdates = { since: 0, count: 0 };
+  #cancellations = 0;
   /** The peer asked for a key update. However often it asks while we are silent, one answers. RFC 9846 §4.7.3. */
   #owesUpdate = false;
   #writeEnded = false;
@@ -274,8 +275,8 @@ export class Channel {
       return;
     }
     if (description === AlertDescription.user_canceled && level === AlertLevel.warning) {
-      this.#countPostHandshake();
-      return;
+      if (++this.#cancellations <= MAX_CANCELLATIONS) return;
+      throw new ProtocolError("ERR_TLS_LIMIT", "unexpected_message", "too many alerts that end nothing");
     }
     this.#fail(new PeerAlert(alertName(description) ?? `alert ${description}`), false);
   }
@@ -386,6 +387,9 @@ export class Channel {
     return events;
   }
 }
+
+/** user_canceled as a warning; what is meant by it comes behind the first one. RFC 9846 §6.1. */
+const MAX_CANCELLATIONS = 4;
 
 /** They may stand before a change of keys, so their last record ends with them. RFC 9846 §5.1. */
 const BEFORE_KEY_CHANGES: ReadonlySet<number> = new Set([

@@ -214,6 +214,16 @@ describe("§6: alerts", () => {
     }
   });
 
+  test("user_canceled as a warning, again and again, is unexpected_message", () => {
+    const pair = quiet();
+    const forge = forger(pair, "server");
+    const again = (): void => pair.take("client", pair.client.receive(forge.alert("user_canceled", 1)));
+    for (let n = 0; n < 4; n++) again();
+    expect(pair.error("client")).toBeUndefined();
+    again();
+    expect(pair.error("client")).toMatchObject({ code: "ERR_TLS_LIMIT", alert: "unexpected_message" });
+  });
+
   test("user_canceled as a warning waits for the close_notify behind it", () => {
     const pair = quiet();
     const forge = forger(pair, "server");
