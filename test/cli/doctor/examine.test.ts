@@ -363,7 +363,7 @@ describe("a KME that", () => {
         answering: (healthy) => (request) =>
           /enc_keys/.test(request.target) ? new Promise(() => undefined) : healthy(request),
       },
-      { timeoutMs: 60, rounds: 1 },
+      { timeoutMs: 1000, rounds: 1 },
     );
     expect(findings.find(({ id }) => id === "enc-get")).toMatchObject({
       verdict: "fail",
