@@ -36,8 +36,39 @@ import { stapledFor, wantsOcsp, withHostsWord } from "./staple.ts";
 
 type ServerStep = Step<ServerState>;
 
-/** Everything is chosen: writes the flight, or as much of it as goes before a signature made elsewhere. */
+/**
+ * Everything is found: chooses the rest and writes the flight, or as much of it as goes before an answer of the host.
+ * A pre-shared key of which nothing comes is overwritten.
+ */
 export function answer(draft: Draft, psk: FoundPsk | undefined, settings: ServerSettings): ServerStep {
+  try {
+    const choices = choose(draft, psk, settings);
+    const { own } = choices;
+    if (own !== undefined && asksForOcsp(draft, own, settings)) {
+      return moveTo(
+        { at: "WAIT_OCSP_RESPONSE", draft, found: psk },
+        { do: "ask", question: { ask: "find_ocsp_response", credential: own.credential } },
+      );
+    }
+    const { flight, effects } = hello(draft, psk, choices, settings);
+    effects.push(...encryptedPart(flight, settings));
+    return own === undefined ? finish(flight, effects, settings) : prove(flight, own, effects, settings);
+  } catch (error) {
+    wipe(psk?.ready.secret);
+    throw error;
+  }
+}
+
+interface Choices {
+  readonly degraded: Flight["degraded"];
+  readonly own: ChosenCredential | undefined;
+  /** The type of certificate that the client is asked for. */
+  readonly requested: CertificateTypeName | undefined;
+  readonly alpn: string | undefined;
+}
+
+/** What is left to choose; throws where policy or the client leaves nothing. */
+function choose(draft: Draft, psk: FoundPsk | undefined, settings: ServerSettings): Choices {
   if (draft.group === undefined && psk === undefined) {
     throw nothingInCommon("client_hello: neither a key exchange group nor a PSK in common");
   }
@@ -51,29 +82,25 @@ export function answer(draft: Draft, psk: FoundPsk | undefined, settings: Server
     },
     { qkd: { reason: qkdReason(draft) }, ...draft.excuses },
   );
-  const withCertificate = usesCertificate(draft, psk);
-  const own = withCertificate ? ownCredential(draft, settings) : undefined;
-  const alpn = chooseProtocol(draft.received.hello, settings);
-  if (own !== undefined && asksForOcsp(draft, own, settings)) {
-    return moveTo(
-      { at: "WAIT_OCSP_RESPONSE", draft, found: psk },
-      { do: "ask", question: { ask: "find_ocsp_response", credential: own.credential } },
-    );
-  }
+  const own = usesCertificate(draft, psk) ? ownCredential(draft, settings) : undefined;
+  const { extensions } = draft.received.hello;
   const requested =
     own === undefined || settings.clientAuth === "none"
       ? undefined
-      : commonType(settings.clientCertificateTypes, draft.received.hello.extensions.client_certificate_type);
-  const { flight, effects } = hello(draft, psk, { degraded, own, requested, alpn }, settings);
-  effects.push(...encryptedPart(flight, settings));
-  const { transcript } = draft;
-  if (own === undefined) return finish(flight, effects, settings);
-  const { credential, scheme } = own;
-  const wishes = draft.received.hello.extensions;
-  const plain = certificateMessage(
-    credential.chain,
-    stapledFor(withHostsWord(credential, draft.ocsp), wishes),
-  );
+      : commonType(settings.clientCertificateTypes, extensions.client_certificate_type);
+  return { degraded, own, requested, alpn: chooseProtocol(draft.received.hello, settings) };
+}
+
+/** Certificate and, unless the signature is made elsewhere, all that follows it. */
+function prove(
+  flight: Flight,
+  { credential, scheme }: ChosenCredential,
+  effects: Effect[],
+  settings: ServerSettings,
+): ServerStep {
+  const { transcript, received, ocsp } = flight.draft;
+  const wishes = received.hello.extensions;
+  const plain = certificateMessage(credential.chain, stapledFor(withHostsWord(credential, ocsp), wishes));
   const certificate = compressCertificate(plain, credential, wishes.compress_certificate, settings);
   transcript.add(certificate);
   effects.push({ do: "send", message: certificate });
@@ -140,14 +167,6 @@ function ownCredential(draft: Draft, settings: ServerSettings): ChosenCredential
   const own = chooseCredential(candidates, types, extensions, settings.now());
   if (own === undefined) throw nothingInCommon("client_hello: no certificate that the client can verify");
   return own;
-}
-
-interface Choices {
-  readonly degraded: Flight["degraded"];
-  readonly own: ChosenCredential | undefined;
-  /** The type of certificate that the client is asked for. */
-  readonly requested: CertificateTypeName | undefined;
-  readonly alpn: string | undefined;
 }
 
 /** ServerHello and the handshake keys. */

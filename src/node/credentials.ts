@@ -1,5 +1,6 @@
 /** Certificates, their keys and what is stapled to them, out of the options. */
 import { createPrivateKey, type KeyObject } from "node:crypto";
+import { wipe } from "../protocol/bytes.ts";
 import { UsageError } from "../protocol/errors.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { loadDelegatedIdentity } from "../pki/delegated-credential.ts";
@@ -25,10 +26,12 @@ export function readCredentials(
   }
   const { passphrase } = options;
   const certified = certs.map((cert, index) =>
-    loadIdentity(provider, { cert, key: toPkcs8(keys[index] as Pem | KeyObject, "key", passphrase) }),
+    withPkcs8({ key: keys[index] as Pem | KeyObject, option: "key", passphrase }, (key) =>
+      loadIdentity(provider, { cert, key }),
+    ),
   );
   const raw = listOf<Pem | KeyObject>(options.rawKey).map((key) =>
-    loadRawIdentity(provider, toPkcs8(key, "rawKey", passphrase)),
+    withPkcs8({ key, option: "rawKey", passphrase }, (pkcs8) => loadRawIdentity(provider, pkcs8)),
   );
   return [...delegated(provider, options), ...stapled(certified, options), ...raw, ...credentialsOf(options)];
 }
@@ -39,8 +42,9 @@ function delegated(
 ): readonly Credential[] {
   return listOf(delegatedCredentials).map(({ cert, key, delegatedCredential }) => {
     try {
-      const pkcs8 = toPkcs8(key, "key", passphrase);
-      return loadDelegatedIdentity(provider, { cert, key: pkcs8, delegatedCredential });
+      return withPkcs8({ key, option: "key", passphrase }, (pkcs8) =>
+        loadDelegatedIdentity(provider, { cert, key: pkcs8, delegatedCredential }),
+      );
     } catch (cause) {
       if (!(cause instanceof UsageError)) throw cause;
       const option = "delegatedCredentials";
@@ -64,8 +68,24 @@ function stapled(certified: readonly Credential[], options: ContextOptions): rea
   throw new UsageError("ERR_OPTION_INVALID", what, { option });
 }
 
+interface OwnKey {
+  readonly key: Pem | KeyObject;
+  readonly option: "key" | "rawKey";
+  readonly passphrase: string | undefined;
+}
+
+/** Uses a key as PKCS #8, and overwrites the bytes that had to be made for it. */
+function withPkcs8<T>(own: OwnKey, use: (pkcs8: Pem) => T): T {
+  const pkcs8 = toPkcs8(own);
+  try {
+    return use(pkcs8);
+  } finally {
+    if (pkcs8 !== own.key && typeof pkcs8 !== "string") wipe(pkcs8);
+  }
+}
+
 /** PKCS #8 as PEM or DER. Encrypted keys and the older PEM forms go through OpenSSL. */
-function toPkcs8(key: Pem | KeyObject, option: "key" | "rawKey", passphrase: string | undefined): Pem {
+function toPkcs8({ key, option, passphrase }: OwnKey): Pem {
   if (typeof key === "object" && "export" in key) return key.export({ type: "pkcs8", format: "der" });
   const text = typeof key === "string" ? key : Buffer.from(key).toString("latin1");
   if (!/-----BEGIN (ENCRYPTED|EC|RSA) PRIVATE KEY-----/.test(text)) return key;

@@ -1,5 +1,5 @@
 /** Keys that sign in a certificate's place for some days: made, read as our own, and checked as a peer's. RFC 9345. */
-import { concat, utf8, wipe } from "../protocol/bytes.ts";
+import { concat, utf8 } from "../protocol/bytes.ts";
 import { ProtocolError, UsageError } from "../protocol/errors.ts";
 import { nameOf, SignatureScheme, type SignatureSchemeName } from "../protocol/iana.ts";
 import type { CryptoProvider, SigningKey, VerifyingKey } from "../crypto/provider.ts";
@@ -9,7 +9,7 @@ import { DelegatedCredential, DelegatedKey } from "../wire/delegated.ts";
 import { publicKeyOctets } from "./algorithm.ts";
 import { type Certificate, sameBytes } from "./certificate.ts";
 import { chainFrom, type Identity, signingKeyFrom } from "./identity.ts";
-import { certificatesFromPem, privateKeyFromPem } from "./pem.ts";
+import { certificatesFromPem } from "./pem.ts";
 
 /** The longest that one may still be valid. RFC 9345 §4.1.3. */
 const MAX_VALID_MS = 7 * 86_400_000;
@@ -132,9 +132,7 @@ export function loadDelegatedIdentity(
 ): DelegatedIdentity {
   const certificates = certificatesFromPem(cert, "cert");
   const [leaf] = certificates as [Certificate, ...Certificate[]]; // An empty PEM is refused there.
-  const pkcs8 = privateKeyFromPem(key, "key");
-  const signingKey = signingKeyFrom(provider, pkcs8, "key");
-  if (pkcs8 !== key) wipe(pkcs8);
+  const signingKey = signingKeyFrom(provider, key, "key");
   const { cred } = readDelegatedCredential(delegatedCredential);
   const scheme = schemeOf(cred.dc_cert_verify_algorithm);
   if (!delegatable(scheme))

@@ -27,9 +27,7 @@ export function loadIdentity(
   { cert, key }: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array },
 ): Identity {
   const certificates = certificatesFromPem(cert, "cert");
-  const pkcs8 = privateKeyFromPem(key, "key");
-  const signingKey = signingKeyFrom(provider, pkcs8, "key");
-  if (pkcs8 !== key) wipe(pkcs8); // Our own copy; a caller's buffer stays the caller's.
+  const signingKey = signingKeyFrom(provider, key, "key");
   const bits = publicKeyOctets(signingKey.spki);
   const leaf = certificates.find(
     ({ publicKey, spki }) => publicKey.kind === signingKey.kind && sameBytes(publicKeyOctets(spki), bits),
@@ -63,9 +61,7 @@ export interface RawIdentity {
 
 /** An identity from a private key alone, in PKCS #8 (PEM or DER). Throws a UsageError naming `rawKey`. */
 export function loadRawIdentity(provider: CryptoProvider, rawKey: string | Uint8Array): RawIdentity {
-  const pkcs8 = privateKeyFromPem(rawKey, "rawKey");
-  const key = signingKeyFrom(provider, pkcs8, "rawKey");
-  if (pkcs8 !== rawKey) wipe(pkcs8);
+  const key = signingKeyFrom(provider, rawKey, "rawKey");
   const { modulusBits } = publicKeyInfo(parseDer(key.spki, "public key"));
   return Object.freeze({
     certificateType: "RawPublicKey",
@@ -86,17 +82,23 @@ function fits(scheme: SignatureSchemeName, modulusBits = Number.POSITIVE_INFINIT
   return Math.ceil((modulusBits - 1) / 8) >= hashBits / 4 + 2;
 }
 
-/** Throws a UsageError naming the option. */
+/**
+ * The signing key of a PKCS #8 private key, PEM or DER. Bytes that were made of PEM here are overwritten; a caller's stay
+ * as they are. Throws a UsageError naming the option.
+ */
 export function signingKeyFrom(
   provider: CryptoProvider,
-  pkcs8: Uint8Array,
+  source: string | Uint8Array,
   option: "key" | "rawKey",
 ): SigningKey {
+  const pkcs8 = privateKeyFromPem(source, option);
   try {
     return provider.signingKey(pkcs8);
   } catch (cause) {
     if (!(cause instanceof UsageError)) throw cause;
     throw new UsageError(cause.code, `\`${option}\` is not usable: ${cause.message}`, { option, cause });
+  } finally {
+    if (pkcs8 !== source) wipe(pkcs8);
   }
 }
 

@@ -1,7 +1,11 @@
 import { describe, expect, test } from "vitest";
+import { serverConfig } from "../../src/channel/config.ts";
+import { answer } from "../../src/handshake/server-flight.ts";
+import type { Draft } from "../../src/handshake/server-state.ts";
 import { concat, toHex } from "../../src/protocol/bytes.ts";
 import { decode } from "../../src/wire/codec.ts";
 import { ClientHello, decodeServerHello, type ClientExtensions } from "../../src/wire/hello.ts";
+import { credentials, provider } from "../support/credentials.ts";
 import { changing, engines, type Edit, type EnginesOptions } from "../support/engines.ts";
 import { Pair, saes } from "../support/pair.ts";
 import { recordsOf } from "../support/records.ts";
@@ -127,4 +131,15 @@ describe("what a ServerHello says", () => {
       { retry: false, hello },
     ]);
   });
+});
+
+test("a pre-shared key is overwritten when nothing comes of the answer", () => {
+  const { settings } = serverConfig({ provider, now: Date.now, credentials: [credentials().identity] });
+  // Policy wants ML-KEM, and there is no group: of the draft no more is looked at.
+  const draft = { received: { hello: { extensions: {} } }, excuses: {} } as unknown as Draft;
+  const ready = { identity: key, secret: key.slice(), hash: "sha256", binder: "ext binder" } as const;
+  expect(() => answer(draft, { index: 0, ready }, settings)).toThrow(
+    expect.objectContaining({ code: "ERR_POLICY_MLKEM_REQUIRED" }),
+  );
+  expect(ready.secret).toEqual(new Uint8Array(32));
 });
