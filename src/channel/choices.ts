@@ -101,7 +101,7 @@ export function schemesOf(options: SharedOptions): readonly SignatureSchemeName[
 }
 
 /** The types of certificate that one side may show. */
-export function typesOf<Option extends string>(
+export function certificateTypesOf<Option extends string>(
   options: { readonly [K in Option]?: readonly CertificateTypeName[] },
   option: Option,
   fallback: readonly CertificateTypeName[],

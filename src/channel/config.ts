@@ -21,7 +21,7 @@ import {
   primitivesOf,
   schemesOf,
   sharesOf,
-  typesOf,
+  certificateTypesOf,
 } from "./choices.ts";
 import { credentialsOf } from "./credential.ts";
 import { LIMITS, SUITES, TICKET_COUNT, TICKET_LIFETIME_SECONDS, type Limits } from "./defaults.ts";
@@ -72,8 +72,8 @@ export function clientConfig(options: ClientOptions): ClientConfig {
       authentication: qkd?.authenticates === true ? ("psk" as const) : authentication,
       ...(qkd === undefined ? {} : { qkd: { ...qkdSettings(qkd), peer: sae(qkd.peer, "qkd.peer") } }),
       credentials,
-      serverCertificateTypes: typesOf(options, "serverCertificateTypes", X509_ALONE),
-      clientCertificateTypes: typesOf(
+      serverCertificateTypes: certificateTypesOf(options, "serverCertificateTypes", X509_ALONE),
+      clientCertificateTypes: certificateTypesOf(
         options,
         "clientCertificateTypes",
         ownTypes(credentials, asksForIdentity),
@@ -139,7 +139,7 @@ export function serverConfig(options: ServerOptions): ServerConfig {
       asksForPsk,
       asksForOcsp: flag(options, "asksForOcsp", false),
       clientAuth: oneOf(options, "clientAuth", ["none", "request", "require"], "none"),
-      clientCertificateTypes: typesOf(options, "clientCertificateTypes", X509_ALONE),
+      clientCertificateTypes: certificateTypesOf(options, "clientCertificateTypes", X509_ALONE),
       certificateAuthorities: list(options, "certificateAuthorities", "DER names", isBytes),
       ...(qkd === undefined ? {} : { qkd: { ...qkdSettings(qkd), acceptRaw: qkd.form === "raw" } }),
       ...(tickets === undefined || tickets === false ? {} : { tickets: ticketsOf(tickets) }),

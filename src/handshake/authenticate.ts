@@ -1,4 +1,4 @@
-import { concat, EMPTY, equal, utf8 } from "../protocol/bytes.ts";
+import { concat, EMPTY, equal } from "../protocol/bytes.ts";
 import { ProtocolError, TrustError } from "../protocol/errors.ts";
 import {
   CertificateStatusType,
@@ -9,6 +9,7 @@ import {
   type SignatureSchemeName,
 } from "../protocol/iana.ts";
 import { schemeOf } from "../crypto/schemes.ts";
+import { contextOf } from "../crypto/signed-content.ts";
 import type { HashAlgorithm, SignatureAlgorithm } from "../crypto/provider.ts";
 import { decode, encode } from "../wire/codec.ts";
 import { DelegatedCredential } from "../wire/delegated.ts";
@@ -22,10 +23,9 @@ import type { Credential, Verdict } from "./question.ts";
 import type { Settings } from "./settings.ts";
 import type { Stapled } from "./staple.ts";
 
-const PREFIX = new Uint8Array(64).fill(0x20);
 const CONTEXTS = {
-  client: concat([PREFIX, utf8("TLS 1.3, client CertificateVerify"), Uint8Array.of(0)]),
-  server: concat([PREFIX, utf8("TLS 1.3, server CertificateVerify"), Uint8Array.of(0)]),
+  client: contextOf("TLS 1.3, client CertificateVerify"),
+  server: contextOf("TLS 1.3, server CertificateVerify"),
 } as const;
 
 /** What CertificateVerify signs; `signer` is the role of the side that signs. RFC 9846 §4.5.2. */

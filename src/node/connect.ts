@@ -8,7 +8,7 @@ import { LONGEST_MS, whole } from "../protocol/options.ts";
 import { onread, type Reader } from "./borrowed-reads.ts";
 import { callbackPsk, contextOf, inOurWords, SecureContext } from "./context.ts";
 import { host } from "./host.ts";
-import { checkOptionNames, CLIENT_OPTIONS, NET_OPTIONS } from "./option-names.ts";
+import { checkOptionNames, CLIENT_OPTIONS, CONNECTION_OPTIONS, NET_OPTIONS } from "./option-names.ts";
 import { listOf, streamOptions, type ConnectOptions } from "./options.ts";
 import { NextKeyShares } from "./key-shares.ts";
 import { peerTypes } from "./raw-keys.ts";
@@ -92,20 +92,6 @@ function asksForIdentity({
   throw new UsageError("ERR_OPTION_INVALID", what, { option: "certificateCallback" });
 }
 
-/** What a connection's configuration takes from its own options, and not from the context. */
-const OWN = [
-  "authentication",
-  "clientCertificateTypes",
-  "insistsOnCertificate",
-  "keyShares",
-  "middleboxCompatibility",
-  "permuteExtensions",
-  "requestOCSP",
-  "requestSCT",
-  "resumption",
-  "serverCertificateTypes",
-] as const;
-
 const configs = new WeakMap<SecureContext, Map<string, NextKeyShares>>();
 
 /** The configuration of this connection; all but the name and the session is computed once per context. */
@@ -114,7 +100,7 @@ function connectionConfig(
   options: ConnectOptions,
 ): { readonly config: ClientConfig; readonly shares: NextKeyShares } {
   const called = options.pskCallback?.(null) ?? undefined;
-  const key = JSON.stringify([asksForIdentity(options), ...OWN.map((name) => options[name])]);
+  const key = JSON.stringify([asksForIdentity(options), ...CONNECTION_OPTIONS.map((name) => options[name])]);
   const known = called === undefined ? configs.get(context)?.get(key) : undefined;
   const shares = known ?? new NextKeyShares(makeConfig(context, options, called));
   if (known === undefined && called === undefined) {

@@ -86,61 +86,51 @@ function answer(
   }
 }
 
-/** The chain, the name and then whatever further verdict the caller wants. */
-function verify(
-  question: Extract<Question, { ask: "verify_peer" }>,
-  context: SecureContext,
-): Verdict | Promise<Verdict> {
-  const { checkServerIdentity, verifyPeer } = context.options;
-  const {
-    purpose,
-    chain,
-    certificateType,
-    name,
-    ocspResponse,
-    signedCertificateTimestampList,
-    delegatedCredential,
-  } = question;
-  // As in node:tls nothing but false lets an unverified peer in.
-  const rejectUnauthorized = context.options.rejectUnauthorized !== false;
-  const isRaw = certificateType === "RawPublicKey";
-  const custom = purpose === "server" && !isRaw ? checkServerIdentity : undefined;
+type Shown = Extract<Question, { ask: "verify_peer" }>;
+
+/** The chain and the name, or the raw key, and then whatever further verdict the caller wants. */
+function verify(shown: Shown, context: SecureContext): Verdict | Promise<Verdict> {
+  const { verifyPeer, rejectUnauthorized } = context.options;
   // What no list vouches for needs a word of the caller's own.
-  const isVouched = !isRaw || context.rawPublicKeys !== undefined;
+  const isVouched = shown.certificateType === "X509" || context.rawPublicKeys !== undefined;
   try {
-    if (isRaw) checkRawKey(context.rawPublicKeys, chain[0] as Uint8Array);
-    else {
-      context.verified.verify({
-        provider: context.provider,
-        chain: chain.map((der) => context.certificates.parse(der)),
-        anchors: context.anchors,
-        purpose,
-        ...(name === undefined || custom !== undefined ? {} : { name }),
-        nowMs: Date.now(),
-      });
-    }
-    if (custom !== undefined) checkByCaller(custom, name ?? "", chain);
+    if (shown.certificateType === "X509") checkChain(shown, context);
+    else checkRawKey(context.rawPublicKeys, shown.chain[0] as Uint8Array);
     if (!isVouched && verifyPeer === undefined) throw unvouched();
   } catch (error) {
-    if (rejectUnauthorized || !(error instanceof TrustError)) throw error;
+    // As in node:tls nothing but false lets an unverified peer in.
+    if (rejectUnauthorized !== false || !(error instanceof TrustError)) throw error;
     return { authorized: false, error };
   }
-  if (verifyPeer === undefined) return { authorized: true };
+  return verifyPeer === undefined ? { authorized: true } : furtherVerdict(shown, verifyPeer, isVouched);
+}
+
+function checkChain({ purpose, chain, name }: Shown, context: SecureContext): void {
+  const custom = purpose === "server" ? context.options.checkServerIdentity : undefined;
+  context.verified.verify({
+    provider: context.provider,
+    chain: chain.map((der) => context.certificates.parse(der)),
+    anchors: context.anchors,
+    purpose,
+    ...(name === undefined || custom !== undefined ? {} : { name }),
+    nowMs: Date.now(),
+  });
+  if (custom !== undefined) checkByCaller(custom, name ?? "", chain);
+}
+
+function furtherVerdict(
+  shown: Shown,
+  verifyPeer: NonNullable<SecureContext["options"]["verifyPeer"]>,
+  isVouched: boolean,
+): Verdict | Promise<Verdict> {
+  const { ask: _, resumes: __, ...peer } = shown;
+  const judge = (said: unknown): Verdict => verdictOf(said, isVouched);
   let more: unknown;
   try {
-    more = verifyPeer({
-      purpose,
-      chain,
-      certificateType,
-      ...(name === undefined ? {} : { name }),
-      ...(delegatedCredential === undefined ? {} : { delegatedCredential }),
-      ...(ocspResponse === undefined ? {} : { ocspResponse }),
-      ...(signedCertificateTimestampList === undefined ? {} : { signedCertificateTimestampList }),
-    });
+    more = verifyPeer(peer);
   } catch (error) {
     throw refusedByCaller(error);
   }
-  const judge = (said: unknown): Verdict => verdictOf(said, isVouched);
   if (more === undefined) return judge(more);
   return Promise.resolve(more).then(judge, (error: unknown) => {
     throw refusedByCaller(error);

@@ -42,12 +42,11 @@ export const CONTEXT_OPTIONS = [
   "keylog",
 ] as const;
 
-export const CLIENT_OPTIONS = [
-  ...CONTEXT_OPTIONS,
+/** What a client's channel takes from the options of its connection, and not from the context. */
+export const CONNECTION_OPTIONS = [
   "authentication",
   "clientCertificateTypes",
   "serverCertificateTypes",
-  "certificateCallback",
   "insistsOnCertificate",
   "keyShares",
   "middleboxCompatibility",
@@ -55,6 +54,12 @@ export const CLIENT_OPTIONS = [
   "requestOCSP",
   "requestSCT",
   "resumption",
+] as const;
+
+export const CLIENT_OPTIONS = [
+  ...CONTEXT_OPTIONS,
+  ...CONNECTION_OPTIONS,
+  "certificateCallback",
   "session",
   "servername",
   "secureContext",

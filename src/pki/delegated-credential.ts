@@ -1,9 +1,10 @@
 /** Keys that sign in a certificate's place for some days: made, read as our own, and checked as a peer's. RFC 9345. */
-import { concat, utf8 } from "../protocol/bytes.ts";
+import { concat } from "../protocol/bytes.ts";
 import { ProtocolError, UsageError } from "../protocol/errors.ts";
 import { nameOf, SignatureScheme, type SignatureSchemeName } from "../protocol/iana.ts";
 import type { CryptoProvider, SigningKey, VerifyingKey } from "../crypto/provider.ts";
 import { type Scheme, schemeOf, schemesFor } from "../crypto/schemes.ts";
+import { contextOf } from "../crypto/signed-content.ts";
 import { decode, encode } from "../wire/codec.ts";
 import { DelegatedCredential, DelegatedKey } from "../wire/delegated.ts";
 import { publicKeyOctets } from "./algorithm.ts";
@@ -65,10 +66,9 @@ export function checkDelegatedCredential(
 }
 
 const CONTEXTS = {
-  client: utf8("TLS, client delegated credentials"),
-  server: utf8("TLS, server delegated credentials"),
+  client: contextOf("TLS, client delegated credentials"),
+  server: contextOf("TLS, server delegated credentials"),
 } as const;
-const PREFIX = new Uint8Array(64).fill(0x20);
 
 /** What the certificate's key signs. RFC 9345 §4. */
 function signedContent(
@@ -76,9 +76,8 @@ function signedContent(
   leaf: Certificate,
   { cred, algorithm }: Pick<DelegatedCredential, "cred" | "algorithm">,
 ): Uint8Array {
-  const zero = Uint8Array.of(0);
   const number = Uint8Array.of(algorithm >> 8, algorithm & 0xff);
-  return concat([PREFIX, CONTEXTS[signer], zero, leaf.der, encode(DelegatedKey, cred), number]);
+  return concat([CONTEXTS[signer], leaf.der, encode(DelegatedKey, cred), number]);
 }
 
 /** A key of ours to be delegated to. */
