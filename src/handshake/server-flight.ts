@@ -1,13 +1,6 @@
 /** A server's first flight, from ServerHello to Finished. RFC 9846 §2 and §4.2.3. */
 import { EMPTY, utf8, wipe } from "../protocol/bytes.ts";
-import {
-  CertificateType,
-  PskKeyExchangeMode,
-  SignatureScheme,
-  TLS12,
-  TLS13,
-  type CertificateTypeName,
-} from "../protocol/iana.ts";
+import { CertificateType, PskKeyExchangeMode, SignatureScheme, TLS12, TLS13 } from "../protocol/iana.ts";
 import { CertificateRequest, EncryptedExtensions, encodeHandshake } from "../wire/handshake.ts";
 import { ServerHello } from "../wire/hello.ts";
 import { EarlySecret } from "../schedule/stages.ts";
@@ -17,22 +10,19 @@ import {
   certificateMessage,
   certificateVerifyMessage,
   type ChosenCredential,
-  chooseCredential,
   finishedMessage,
   signedContent,
   typeOf,
 } from "./authenticate.ts";
-import { commonType, typesOf, unsupportedType } from "./certificate-type.ts";
+import { typesOf } from "./certificate-type.ts";
 import { compressCertificate, compressionOffer } from "./certificate-compression.ts";
-import { chooseProtocol } from "./choose.ts";
 import { delegationOffer } from "./delegated.ts";
-import { missingExtension, nothingInCommon } from "./fault.ts";
 import { reservedExtension, reservedValue } from "./grease.ts";
 import { moveTo, type Effect, type Step } from "./machine.ts";
-import { enforce } from "./policy.ts";
+import { asksForOcsp, type Choices, choose } from "./server-choices.ts";
 import type { Draft, Flight, FoundPsk, ServerInputs, ServerState } from "./server-state.ts";
 import type { ServerSettings } from "./settings.ts";
-import { stapledFor, wantsOcsp, withHostsWord } from "./staple.ts";
+import { stapledFor, withHostsWord } from "./staple.ts";
 
 type ServerStep = Step<ServerState>;
 
@@ -59,38 +49,6 @@ export function answer(draft: Draft, psk: FoundPsk | undefined, settings: Server
   }
 }
 
-interface Choices {
-  readonly degraded: Flight["degraded"];
-  readonly own: ChosenCredential | undefined;
-  /** The type of certificate that the client is asked for. */
-  readonly requested: CertificateTypeName | undefined;
-  readonly alpn: string | undefined;
-}
-
-/** What is left to choose; throws where policy or the client leaves nothing. */
-function choose(draft: Draft, psk: FoundPsk | undefined, settings: ServerSettings): Choices {
-  if (draft.group === undefined && psk === undefined) {
-    throw nothingInCommon("client_hello: neither a key exchange group nor a PSK in common");
-  }
-  const degraded = enforce(
-    settings.policy,
-    {
-      ecdh: draft.group?.ecdh ?? false,
-      mlkem: draft.group?.mlkem ?? false,
-      qkd: psk?.qkd !== undefined,
-      simulated: psk?.qkd?.simulated ?? false,
-    },
-    { qkd: { reason: qkdReason(draft) }, ...draft.excuses },
-  );
-  const own = usesCertificate(draft, psk) ? ownCredential(draft, settings) : undefined;
-  const { extensions } = draft.received.hello;
-  const requested =
-    own === undefined || settings.clientAuth === "none"
-      ? undefined
-      : commonType(settings.clientCertificateTypes, extensions.client_certificate_type);
-  return { degraded, own, requested, alpn: chooseProtocol(draft.received.hello, settings) };
-}
-
 /** Certificate and, unless the signature is made elsewhere, all that follows it. */
 function prove(
   flight: Flight,
@@ -113,12 +71,6 @@ function prove(
   return verifyAndFinish(flight, credential.key.sign(algorithm, content), effects, settings);
 }
 
-/** Whether the host is to be asked for an OCSP answer; beside a raw key there is none, for nobody issued it. */
-function asksForOcsp(draft: Draft, { credential }: ChosenCredential, settings: ServerSettings): boolean {
-  const isOpen = settings.asksForOcsp && draft.ocsp === undefined;
-  return isOpen && typeOf(credential) === "X509" && wantsOcsp(draft.received.hello.extensions);
-}
-
 /** WAIT_OCSP_RESPONSE: the host had an answer for us to show, or none. */
 export function onOcspResponse(
   { draft, found }: Extract<ServerState, { at: "WAIT_OCSP_RESPONSE" }>,
@@ -136,37 +88,6 @@ export function onServerSignature(
   settings: ServerSettings,
 ): ServerStep {
   return verifyAndFinish(flight, signature, [], settings);
-}
-
-function qkdReason(draft: Draft): string {
-  return draft.received.hello.extensions.pre_shared_key === undefined
-    ? "the client offered no QKD key"
-    : "none of the keys that the client offered is a QKD key for us";
-}
-
-/** A PSK replaces the certificate unless the client asked for both. RFC 9973 §4. */
-function usesCertificate({ received }: Draft, psk: FoundPsk | undefined): boolean {
-  return psk === undefined || received.hello.extensions.tls_cert_with_extern_psk === true;
-}
-
-function ownCredential(draft: Draft, settings: ServerSettings): ChosenCredential {
-  const candidates = draft.credentials ?? settings.credentials;
-  if (candidates.length === 0) {
-    throw nothingInCommon("client_hello: no PSK in common, and this server has no certificate");
-  }
-  const { extensions } = draft.received.hello;
-  if (extensions.signature_algorithms === undefined) {
-    throw missingExtension("client_hello: signature_algorithms");
-  }
-  const types = typesOf(extensions.server_certificate_type);
-  if (!candidates.some((credential) => types.includes(typeOf(credential)))) {
-    const what = "client_hello: no type of server certificate in common";
-    // RFC 7250 §4.2 is about clients that name types.
-    throw extensions.server_certificate_type === undefined ? nothingInCommon(what) : unsupportedType(what);
-  }
-  const own = chooseCredential(candidates, types, extensions, settings.now());
-  if (own === undefined) throw nothingInCommon("client_hello: no certificate that the client can verify");
-  return own;
 }
 
 /** ServerHello and the handshake keys. */

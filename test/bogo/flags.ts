@@ -129,6 +129,11 @@ export const POLICIES = {
       "rsa_pss_rsae_sha512",
     ],
   },
+  "cnsa-202407": {
+    suites: ["TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256"],
+    groups: ["X25519MLKEM768", "x25519", "secp256r1", "secp384r1"],
+    schemes: ["ecdsa_secp256r1_sha256", "rsa_pss_rsae_sha256", "rsa_pkcs1_sha256"],
+  },
   "cnsa1-202603": {
     suites: ["TLS_AES_256_GCM_SHA384"],
     groups: ["MLKEM1024", "secp384r1"],
@@ -358,6 +363,14 @@ const TABLE: Readonly<Record<string, Flag>> = {
   "-verify-prefs": numbers("verifyPrefs"),
   "-fips-202205": policy("fips-202205"),
   "-wpa-202304": policy("wpa-202304"),
+  // It is an order of suites, and the server's.
+  "-cnsa-202407": {
+    takes: "nothing",
+    set: (flags) => {
+      flags.policy = "cnsa-202407";
+      flags.serverPreference = true;
+    },
+  },
   "-cnsa1-202603": policy("cnsa1-202603"),
   "-cnsa2-202603": policy("cnsa2-202603"),
   "-server-preference": yes("serverPreference"),

@@ -1,45 +1,10 @@
 import { createPrivateKey } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { Command } from "commander";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import {
-  addClientOptions,
-  addServerOptions,
-  clientOptions,
-  serverOptions,
-  type ClientFlags,
-  type ServerFlags,
-} from "../../src/cli/channel-options.ts";
-import { makePki } from "../../src/cli/pki-files.ts";
-import type { ConnectOptions, ServerOptions } from "../../src/node/options.ts";
+import { readFileSync, writeFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import type { ConnectOptions } from "../../src/node/options.ts";
 import { createServer } from "../../src/node/server.ts";
 import { UsageError } from "../../src/protocol/errors.ts";
-
-let directory = "";
-const file = (name: string): string => join(directory, name);
-
-beforeAll(() => {
-  directory = mkdtempSync(join(tmpdir(), "qkd-tls-"));
-  makePki({ directory });
-});
-afterAll(() => rmSync(directory, { recursive: true }));
-
-/** What the words on a command line become. */
-function parse(add: (command: Command) => Command, words: readonly string[]): ClientFlags & ServerFlags {
-  const command = add(new Command("test"))
-    .exitOverride()
-    .configureOutput({ writeErr: () => undefined });
-  return command.parse(words, { from: "user" }).opts();
-}
-const client = (...words: string[]): ConnectOptions => clientOptions(parse(addClientOptions, words));
-const server = (...words: string[]): ServerOptions => serverOptions(parse(addServerOptions, words));
-const kme = (sae: string): string[] =>
-  [
-    ["--kme", "https://localhost:8443", "--sae", sae, "--ca", file("ca.crt")],
-    ["--kme-cert", file(`${sae}.crt`), "--kme-key", file(`${sae}.key`)],
-  ].flat();
+import { client, file, kme, server } from "../support/command-line.ts";
 
 test("nothing said leaves the library's defaults", () => {
   expect(client()).toEqual({ allowHalfOpen: true });

@@ -4,29 +4,15 @@ import type { Question } from "../../src/handshake/question.ts";
 import { TrustError } from "../../src/protocol/errors.ts";
 import { chooseCredential } from "../../src/handshake/authenticate.ts";
 import { EMPTY } from "../../src/protocol/bytes.ts";
-import { Certificate, CertificateVerify, Finished } from "../../src/wire/handshake.ts";
+import { CertificateVerify, Finished } from "../../src/wire/handshake.ts";
 import { credentials } from "../support/credentials.ts";
-import { changing, engines, rewriting, type Edit, type EnginesOptions } from "../support/engines.ts";
-import type { Side } from "../support/pair.ts";
+import { certificate, from, mutual, stapled } from "../support/certificate-edits.ts";
+import { changing, engines, rewriting, type Edit } from "../support/engines.ts";
 
-const mutual: EnginesOptions = {
-  client: { credentials: [credentials().identity] },
-  server: { clientAuth: "require" },
-};
-
-/** The edit of what one side sends; the other side must refuse it. */
-const from =
-  (side: Side, edit: Edit): Edit =>
-  (name, body, sender) =>
-    sender === side ? edit(name, body, sender) : undefined;
-
-const certificate = (change: (value: Certificate) => object): Edit =>
-  changing("certificate", Certificate, (value) => ({ ...value, ...change(value) }));
 const verify = (change: (value: CertificateVerify) => object): Edit =>
   changing("certificate_verify", CertificateVerify, (value) => ({ ...value, ...change(value) }));
 
 const ca = credentials().ca.der;
-const stapled = (status_type: number) => ({ status_type, response: Uint8Array.of(1, 2, 3) });
 const rules: readonly (readonly [string, string, Edit])[] = [
   [
     "§4.5.1: a context in Certificate is illegal_parameter",

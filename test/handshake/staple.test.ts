@@ -9,25 +9,11 @@ import { decode, encode } from "../../src/wire/codec.ts";
 import { Certificate } from "../../src/wire/handshake.ts";
 import { ClientHello } from "../../src/wire/hello.ts";
 import { credentials, provider } from "../support/credentials.ts";
-import { changing, engines, type Edit, type EnginesOptions } from "../support/engines.ts";
+import { certificate, from, mutual, stapled } from "../support/certificate-edits.ts";
+import { engines, type EnginesOptions } from "../support/engines.ts";
 import type { Side } from "../support/pair.ts";
 
-const mutual: EnginesOptions = {
-  client: { credentials: [credentials().identity] },
-  server: { clientAuth: "require" },
-};
-
-/** The edit of what one side sends; the other side must refuse it. */
-const from =
-  (side: Side, edit: Edit): Edit =>
-  (name, body, sender) =>
-    sender === side ? edit(name, body, sender) : undefined;
-
-const certificate = (change: (value: Certificate) => object): Edit =>
-  changing("certificate", Certificate, (value) => ({ ...value, ...change(value) }));
-
 const ca = credentials().ca.der;
-const stapled = (status_type: number) => ({ status_type, response: Uint8Array.of(1, 2, 3) });
 
 /** What one side asks its host about the other, and what it then knows of it. */
 function asked(options: EnginesOptions, side: Side = "client") {

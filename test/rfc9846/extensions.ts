@@ -122,7 +122,7 @@ const rules = [
     ),
     server(
       "without it a certificate cannot be shown: missing_extension",
-      "handshake/server-flight: finds no signature_algorithms, as no PSK is known either: missing_extension",
+      "handshake/server-choices: finds no signature_algorithms, as no PSK is known either: missing_extension",
     ),
     both(
       "rsa_pss_rsae has a salt as long as its hash",

@@ -16,7 +16,7 @@ export const hello = [
     "4.2.1",
     server(
       "no group in common is handshake_failure or insufficient_security",
-      "handshake/server-flight: %s and no group in common is handshake_failure",
+      "handshake/server-choices: %s and no group in common is handshake_failure",
       "handshake/choose: no group with ML-KEM is insufficient_security",
     ),
     server(

@@ -21,7 +21,7 @@ export const overview = [
     server(
       "abort with a fitting alert when nothing is in common",
       "handshake/choose: §4.2.1: no suite in common is handshake_failure",
-      "handshake/server-flight: %s and no group in common is handshake_failure",
+      "handshake/server-choices: %s and no group in common is handshake_failure",
     ),
   ),
   section(
