@@ -103,7 +103,7 @@ export function addServerOptions(command: Command): Command {
 
 /** The library's options for `connect`. Throws a UsageError that names the option at fault. */
 export function clientOptions(flags: ClientFlags): ConnectOptions {
-  const qkd = qkdOptions(flags, passphrase(flags));
+  const qkd = qkdOptions(flags, () => passphrase(flags));
   const peers = flags.peerSae ?? [];
   if (qkd !== undefined && peers.length === 0)
     throw needed("--peer-sae", "--kme needs the SAE ID of the server");
@@ -122,7 +122,7 @@ export function clientOptions(flags: ClientFlags): ConnectOptions {
 
 /** The library's options for `createServer`. Throws a UsageError that names the option at fault. */
 export function serverOptions(flags: ServerFlags): ServerOptions {
-  const qkd = qkdOptions(flags, passphrase(flags));
+  const qkd = qkdOptions(flags, () => passphrase(flags));
   const { requestCert = false, requireCert = false } = flags;
   if (requireCert && flags.ca === undefined && flags.peerKey === undefined)
     throw needed("--ca", "--require-cert needs to know whom to trust (--ca or --peer-key)");

@@ -51,8 +51,8 @@ function parsePsk(text: string, index: number): { readonly identity: string; rea
   return { identity, key };
 }
 
-/** Where QKD keys come from; `own` opens the private key that the KME knows us by. */
-export function qkdOptions(flags: ChannelFlags, own: Passphrase): QkdOptions | undefined {
+/** Where QKD keys come from; `own` gives what opens the private key that the KME knows us by. */
+export function qkdOptions(flags: ChannelFlags, own: () => Passphrase): QkdOptions | undefined {
   if (flags.kme === undefined) {
     const { sae, kmeCa, kmeCert, kmeKey, qkdRaw, qkdAuthenticates } = flags;
     const [stray] = Object.entries({
@@ -76,7 +76,12 @@ export function qkdOptions(flags: ChannelFlags, own: Passphrase): QkdOptions | u
   };
 }
 
-function keySource(flags: ChannelFlags, kme: string, sae: string, own: Passphrase): QkdOptions["source"] {
+function keySource(
+  flags: ChannelFlags,
+  kme: string,
+  sae: string,
+  own: () => Passphrase,
+): QkdOptions["source"] {
   const at = kmeAddress(kme);
   const { kmeCa, kmeCert = flags.cert, kmeKey = flags.key } = flags;
   const ca = kmeCa === undefined ? flags.ca : [kmeCa];
@@ -93,7 +98,7 @@ function keySource(flags: ChannelFlags, kme: string, sae: string, own: Passphras
     ),
     cert: readPem(kmeCert, flags.kmeCert === undefined ? "--cert" : "--kme-cert"),
     key: readPem(kmeKey, flags.kmeKey === undefined ? "--key" : "--kme-key"),
-    ...own,
+    ...own(),
   });
 }
 

@@ -9,7 +9,7 @@ import {
   type SignatureSchemeName,
 } from "../protocol/iana.ts";
 import { schemeOf } from "../crypto/schemes.ts";
-import { contextOf } from "../crypto/signed-content.ts";
+import { signatureContext } from "../crypto/signed-content.ts";
 import type { HashAlgorithm, SignatureAlgorithm } from "../crypto/provider.ts";
 import { decode, encode } from "../wire/codec.ts";
 import { DelegatedCredential } from "../wire/delegated.ts";
@@ -24,8 +24,8 @@ import type { Settings } from "./settings.ts";
 import type { Stapled } from "./staple.ts";
 
 const CONTEXTS = {
-  client: contextOf("TLS 1.3, client CertificateVerify"),
-  server: contextOf("TLS 1.3, server CertificateVerify"),
+  client: signatureContext("TLS 1.3, client CertificateVerify"),
+  server: signatureContext("TLS 1.3, server CertificateVerify"),
 } as const;
 
 /** What CertificateVerify signs; `signer` is the role of the side that signs. RFC 9846 §4.5.2. */

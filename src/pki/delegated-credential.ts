@@ -4,7 +4,7 @@ import { ProtocolError, UsageError } from "../protocol/errors.ts";
 import { nameOf, SignatureScheme, type SignatureSchemeName } from "../protocol/iana.ts";
 import type { CryptoProvider, SigningKey, VerifyingKey } from "../crypto/provider.ts";
 import { type Scheme, schemeOf, schemesFor } from "../crypto/schemes.ts";
-import { contextOf } from "../crypto/signed-content.ts";
+import { signatureContext } from "../crypto/signed-content.ts";
 import { decode, encode } from "../wire/codec.ts";
 import { DelegatedCredential, DelegatedKey } from "../wire/delegated.ts";
 import { publicKeyOctets } from "./algorithm.ts";
@@ -66,8 +66,8 @@ export function checkDelegatedCredential(
 }
 
 const CONTEXTS = {
-  client: contextOf("TLS, client delegated credentials"),
-  server: contextOf("TLS, server delegated credentials"),
+  client: signatureContext("TLS, client delegated credentials"),
+  server: signatureContext("TLS, server delegated credentials"),
 } as const;
 
 /** What the certificate's key signs. RFC 9345 §4. */
